@@ -1,0 +1,54 @@
+# make demo   on a fresh machine: installs what serving needs and runs `customai deploy 2-5`
+# make test   the whole gate: lint, types, tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Bytecode is compiled once, so that every later start is quick.
+export PYTHONDONTWRITEBYTECODE =
+
+.PHONY: demo test fast lint docs benchmarks clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# //p' Makefile | head -2
+
+demo: $(VENV)/.serve
+	@$(BIN)/customai deploy 2-5
+	@echo
+	@$(BIN)/customai score 2-5 paths/2-5/samples/7.png
+	@echo
+	@echo "The command is $(BIN)/customai: try it, or put it on your path with: . $(BIN)/activate"
+
+test: lint
+	$(BIN)/python -m pytest
+
+# The same without what builds, installs or trains: under two minutes.
+fast: lint
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m docs.generate
+
+benchmarks: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "customai needs Python 3.10 or later; this is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serve: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[serve]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.serve
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
