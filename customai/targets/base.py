@@ -1,0 +1,61 @@
+"""What a target is: the only code that touches the outside world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Protocol
+
+from customai.errors import Interrupted
+from customai.model import Json, Plan, Step
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What is there of a step: present at all, as it was left, and what to tell about it."""
+
+    present: bool
+    as_left: bool
+    detail: Json = None
+
+
+@dataclass
+class Watch:
+    """What a long `apply` reports to, and asks whether to stop."""
+
+    report: Callable[[str], None] = lambda _message: None
+    stop: Event = field(default_factory=Event)
+
+    def pause(self, seconds: float) -> None:
+        """Waits; Interrupted when the user wants to stop."""
+        if self.stop.wait(seconds):
+            raise Interrupted("stopped by Ctrl-C")
+
+
+class Target(Protocol):
+    name: str
+
+    def lowers(self, kind: str) -> bool:
+        """Whether this kind of step exists here. A path's other steps are left out of the plan."""
+
+    def lower(self, step: Step) -> Json:
+        """Pure: what is wanted, in neutral words -> this target's true request."""
+
+    def check(self, plan: Plan) -> None:
+        """Reads only: raises the TargetError that would stop the plan, before anything is done."""
+
+    def read(self, step: Step, outputs: Json) -> Observed:
+        """Is it there, and as we left it?"""
+
+    def apply(self, step: Step, inputs: Json, digest: str, watch: Watch) -> Json:
+        """Does it, waits, and gives the outputs. The same digest never does the work twice, not even after a crash."""
+
+    def delete(self, step: Step, outputs: Json) -> None:
+        """Takes it away and waits until it is gone. Missing is success; outputs are None when it was only begun."""
+
+    def secret(self, name: str) -> str:
+        """The value of {"$secret": name}."""
+
+    def logs(self, step: Step, outputs: Json, *, follow: bool) -> Iterator[str]:
+        """The lines it has written; with follow, until interrupted."""
