@@ -1,0 +1,45 @@
+"""What goes back: an answer, or the error that stands in for it."""
+
+from typing import Any, NamedTuple
+
+import orjson
+
+Header = tuple[bytes, bytes]
+
+
+class Answer(NamedTuple):
+    """A JSON response: status, body, and headers beside content-type and content-length."""
+
+    status: int
+    body: bytes
+    headers: tuple[Header, ...] = ()
+
+
+def answer(document: Any, status: int = 200) -> Answer:
+    """The document as JSON; numpy arrays become nested arrays, NaN and infinity become null."""
+    return Answer(status, orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+class RequestError(Exception):
+    """The client can do something about this. field is a path into the body: `inputs[0].data[17]`."""
+
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        *,
+        field: str | None = None,
+        expected: str | None = None,
+        headers: tuple[Header, ...] = (),
+    ) -> None:
+        super().__init__(error)
+        self.status, self.error, self.field, self.expected, self.headers = status, error, field, expected, headers
+
+    def answer(self) -> Answer:
+        body = orjson.dumps({"error": self.error, "field": self.field, "expected": self.expected})
+        return Answer(self.status, body, self.headers)
+
+
+def bad(error: str, *, field: str | None = None, expected: str | None = None) -> RequestError:
+    """400: well-formed HTTP whose content is wrong. Every complaint about content has this status."""
+    return RequestError(400, error, field=field, expected=expected)

@@ -1,0 +1,210 @@
+"""model.json and server.json: what is served, and how."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from customai.errors import NotFound, StateError
+from customai.workloads.scoring.keys import Keys, is_whole
+
+FORMAT = 1
+MODEL_FILE = "model.onnx"
+MODEL_CONFIG_FILE = "model.json"
+
+Scores = Literal["probabilities", "logits"]
+SCORES = ("probabilities", "logits")
+CROPS = ("none", "center")
+RESAMPLES = ("bilinear", "bicubic", "nearest", "box", "lanczos")
+CHANNELS = ("rgb", "bgr", "gray")
+LAYOUTS = ("nchw", "nhwc")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes the model's input: x = (pixel * scale - mean) / std.
+
+    size is (height, width) in pixels. resize is the shorter side before a centre crop; None: what just covers size.
+    mean and std have one number per channel; empty means 0 and 1.
+    """
+
+    size: tuple[int, int]
+    resize: int | None = None
+    crop: Literal["none", "center"] = "none"
+    resample: Literal["bilinear", "bicubic", "nearest", "box", "lanczos"] = "bilinear"
+    channels: Literal["rgb", "bgr", "gray"] = "rgb"
+    scale: float = 1 / 255
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    layout: Literal["nchw", "nhwc"] = "nchw"
+
+    @property
+    def depth(self) -> int:
+        return 1 if self.channels == "gray" else 3
+
+    @property
+    def row_shape(self) -> tuple[int, int, int]:
+        height, width = self.size
+        return (self.depth, height, width) if self.layout == "nchw" else (height, width, self.depth)
+
+
+@dataclass(frozen=True)
+class SmokeTest:
+    """An image in the model folder and the label the model must give it."""
+
+    image: str
+    label: str
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """model.json. sha256 is the hex digest of model.onnx; labels[i] names class i, None: classes have no names."""
+
+    name: str
+    version: str
+    sha256: str
+    labels: tuple[str, ...] | None = None
+    scores: Scores = "probabilities"
+    preprocessing: Preprocessing | None = None
+    smoke_test: SmokeTest | None = None
+
+    @classmethod
+    def from_json(cls, document: Any, where: str = "model.json") -> "ModelConfig":
+        """Raises StateError naming the key that is wrong, or the format number that is not known."""
+        return _model_config(document, where)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"format": FORMAT, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """server.json. max_body in bytes, body_timeout and drain in seconds, max_queue in rows; 0 means automatic."""
+
+    model: str
+    host: str = "127.0.0.1"
+    port: int = 8000
+    replicas: int = 1
+    threads: int = 0
+    max_batch: int = 0
+    max_body: int = 10 * 2**20
+    body_timeout: float = 30.0
+    max_queue: int = 1024
+    key_sha256: str | None = None
+    drain: float = 10.0
+
+    @classmethod
+    def from_json(cls, document: Any, where: str = "server.json") -> "ServerConfig":
+        """Raises StateError naming the key that is wrong, or the format number that is not known."""
+        return _server_config(document, where)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"format": FORMAT, **asdict(self)}
+
+    def threads_per_replica(self, cores: int) -> int:
+        """The replicas share the cores; more threads than cores only wait for each other."""
+        return self.threads or max(1, cores // self.replicas)
+
+
+def load_model_config(folder: Path) -> ModelConfig:
+    """Read folder/model.json. Raises NotFound, or StateError naming the key that is wrong."""
+    path = folder / MODEL_CONFIG_FILE
+    return ModelConfig.from_json(_read(path), str(path))
+
+
+def load_server_config(path: Path) -> ServerConfig:
+    """Read server.json. Raises NotFound, or StateError naming the key that is wrong."""
+    return ServerConfig.from_json(_read(path), str(path))
+
+
+def dump(config: ModelConfig | ServerConfig) -> str:
+    """The text of model.json or server.json."""
+    return json.dumps(config.to_json(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _model_config(document: Any, where: str) -> ModelConfig:
+    keys = Keys(document, where)
+    keys.format(FORMAT)
+    labels = keys.optional("labels")
+    config = ModelConfig(
+        name=keys.text("name"),
+        version=keys.text("version"),
+        sha256=keys.digest("sha256"),
+        labels=None if labels is None else keys.texts("labels"),
+        scores=keys.choice("scores", "probabilities", SCORES),
+        preprocessing=_preprocessing(keys.child("preprocessing")),
+        smoke_test=_smoke_test(keys.child("smoke_test")),
+    )
+    if config.smoke_test and not config.preprocessing:
+        raise keys.wrong("smoke_test", "null where preprocessing is null: nothing says how to read the image")
+    return config
+
+
+def _server_config(document: Any, where: str) -> ServerConfig:
+    keys = Keys(document, where)
+    keys.format(FORMAT)
+    default = ServerConfig(model="")
+    return ServerConfig(
+        model=keys.text("model"),
+        host=keys.text("host", default.host),
+        port=keys.whole("port", default.port, 0, 65535),
+        replicas=keys.whole("replicas", default.replicas, 1),
+        threads=keys.whole("threads", default.threads, 0),
+        max_batch=keys.whole("max_batch", default.max_batch, 0),
+        max_body=keys.whole("max_body", default.max_body, 1),
+        body_timeout=keys.number("body_timeout", default.body_timeout, above=0),
+        max_queue=keys.whole("max_queue", default.max_queue, 1),
+        key_sha256=None if keys.optional("key_sha256") is None else keys.digest("key_sha256"),
+        drain=keys.number("drain", default.drain, above=-1),
+    )
+
+
+def _preprocessing(keys: Keys | None) -> Preprocessing | None:
+    if keys is None:
+        return None
+    size = keys.optional("size")
+    if not (isinstance(size, list) and len(size) == len(("height", "width")) and all(is_whole(n, 1) for n in size)):
+        raise keys.wrong("size", "[height, width] in pixels")
+    result = Preprocessing(
+        size=(size[0], size[1]),
+        resize=None if keys.optional("resize") is None else keys.whole("resize", 0, max(size)),
+        crop=keys.choice("crop", "none", CROPS),
+        resample=keys.choice("resample", "bilinear", RESAMPLES),
+        channels=keys.choice("channels", "rgb", CHANNELS),
+        scale=keys.number("scale", 1 / 255, above=0),
+        mean=keys.numbers("mean"),
+        std=keys.numbers("std"),
+        layout=keys.choice("layout", "nchw", LAYOUTS),
+    )
+    for key, values in (("mean", result.mean), ("std", result.std)):
+        if values and len(values) != result.depth:
+            raise keys.wrong(key, f"{result.depth} number(s), one per channel of {result.channels!r}")
+    if 0 in result.std:
+        raise keys.wrong("std", "numbers other than 0")
+    return result
+
+
+def _smoke_test(keys: Keys | None) -> SmokeTest | None:
+    if keys is None:
+        return None
+    image = keys.text("image")
+    if Path(image).name != image:
+        raise keys.wrong("image", "the name of a file in the model folder")
+    return SmokeTest(image, keys.text("label"))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(
+            f"there is no {path.name}",
+            where=str(path),
+            hint=f"a model folder holds both {MODEL_FILE} and {MODEL_CONFIG_FILE}"
+            if path.name == MODEL_CONFIG_FILE
+            else "",
+        ) from None
+    except OSError as error:
+        raise StateError(f"{path.name} cannot be read: {error.strerror}", where=str(path)) from None
+    except (ValueError, RecursionError) as error:
+        raise StateError(f"{path.name} is not JSON: {error}", where=str(path)) from None

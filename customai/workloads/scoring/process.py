@@ -1,0 +1,82 @@
+"""One replica as its supervisor sees it: a process, what it reported, and how it is ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+
+class Replica:
+    """A scoring server process on the supervisor's socket.
+
+    It reads its config as one line on stdin, then ends when stdin does: it never outlives its supervisor. It reports
+    {"ready": true} or {"error": {...}} on a pipe. Nothing secret stands in its arguments.
+    """
+
+    def __init__(self, config: dict[str, Any], listener: socket.socket) -> None:
+        self.config = config
+        self.since = time.time()
+        self.ready = False
+        self.silent = False  # its report pipe has ended
+        self.error: dict[str, Any] | None = None
+        self.draining = False
+        self.reports, theirs = os.pipe()
+        os.set_blocking(self.reports, False)
+        command = [sys.executable, "-m", "customai.workloads.scoring.replica", str(listener.fileno()), str(theirs)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(listener.fileno(), theirs))
+        os.close(theirs)
+        self.pid = self.process.pid
+        assert self.process.stdin is not None  # noqa: S101 (for the type checker)
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(config).encode() + b"\n")
+            self.process.stdin.flush()
+
+    def hear(self) -> None:
+        """Takes in what it has reported so far."""
+        while not self.silent:
+            try:
+                data = os.read(self.reports, 65536)
+            except BlockingIOError:
+                return
+            self.silent = not data
+            for line in data.splitlines():
+                report = json.loads(line)
+                self.ready = report.get("ready", False)
+                self.error = report.get("error")
+
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def drain(self) -> None:
+        """Asks it to finish what it has begun, then end."""
+        if not self.draining:
+            self.draining = True
+            self.process.terminate()
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def close(self) -> None:
+        os.close(self.reports)
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+
+    def last_words(self) -> dict[str, Any]:
+        """Why it ended, as an error's JSON."""
+        if self.error is not None:
+            return self.error
+        code = self.process.returncode
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        hint = "is there enough memory?" if code == -signal.SIGKILL else "see customai logs"
+        return {"type": "RunFailed", "message": f"a replica {how} before it was ready", "where": "", "hint": hint}
+
+    def to_json(self) -> dict[str, Any]:
+        return {"pid": self.pid, "since": self.since, "ready": self.ready and not self.draining}

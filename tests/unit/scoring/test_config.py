@@ -1,0 +1,111 @@
+import json
+
+import pytest
+
+from customai.errors import NotFound, StateError
+from customai.workloads.scoring.config import (
+    ModelConfig,
+    Preprocessing,
+    ServerConfig,
+    dump,
+    load_model_config,
+    load_server_config,
+)
+
+SHA = "ab" * 32
+MODEL = {"format": 1, "name": "digits", "version": "1", "sha256": SHA}
+IMAGES = {"size": [28, 28], "channels": "gray"}
+
+
+def test_what_is_left_out_of_model_json_has_defaults():
+    assert ModelConfig.from_json(MODEL) == ModelConfig("digits", "1", SHA)
+    made = ModelConfig.from_json({**MODEL, "preprocessing": IMAGES}).preprocessing
+    assert made == Preprocessing((28, 28), channels="gray")
+    assert made.row_shape == (1, 28, 28)
+
+
+def test_what_is_left_out_of_server_json_has_defaults():
+    assert ServerConfig.from_json({"format": 1, "model": "/m"}) == ServerConfig("/m")
+
+
+def test_both_files_survive_writing_and_reading(tmp_path):
+    images = {**IMAGES, "mean": [0.5], "std": [2], "crop": "center", "resize": 32, "layout": "nhwc"}
+    smoke = {"image": "smoke-test.png", "label": "3"}
+    model = ModelConfig.from_json({**MODEL, "labels": ["a", "b"], "preprocessing": images, "smoke_test": smoke})
+    (tmp_path / "model.json").write_text(dump(model))
+    assert load_model_config(tmp_path) == model
+    server = ServerConfig("/m", port=0, key_sha256=SHA, drain=0)
+    (tmp_path / "server.json").write_text(dump(server))
+    assert load_server_config(tmp_path / "server.json") == server
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 2}, "format 2 is not known here; this version reads format 1"),
+        ({"format": None}, "format null is not known"),
+        ({"format": True}, "format true is not known"),
+        ({"name": ""}, 'name is ""; expected a text'),
+        ({"sha256": "AB" * 32}, "expected a SHA-256"),
+        ({"labels": []}, "labels is []; expected a list of texts"),
+        ({"labels": [1]}, "labels is [1]"),
+        ({"scores": "votes"}, 'scores is "votes"; expected probabilities | logits'),
+        ({"scores": []}, "scores is []"),
+        ({"preprocessing": []}, "preprocessing must be a JSON object"),
+        ({"preprocessing": {}}, "preprocessing.size is null; expected [height, width]"),
+        ({"preprocessing": {"size": [0, 1]}}, "preprocessing.size is [0, 1]"),
+        ({"preprocessing": {**IMAGES, "resize": 27}}, "preprocessing.resize is 27; expected a whole number from 28"),
+        ({"preprocessing": {**IMAGES, "mean": [1, 2]}}, "preprocessing.mean is [1, 2]; expected 1 number(s)"),
+        ({"preprocessing": {**IMAGES, "std": [0]}}, "preprocessing.std is [0]; expected numbers other than 0"),
+        ({"preprocessing": {**IMAGES, "scale": 0}}, "preprocessing.scale is 0; expected a number above 0"),
+        ({"preprocessing": {**IMAGES, "scale": True}}, "preprocessing.scale is true"),
+        ({"smoke_test": {"image": "a.png", "label": "1"}}, "null where preprocessing is null"),
+        ({"preprocessing": IMAGES, "smoke_test": {"image": "../a.png", "label": "1"}}, "a file in the model folder"),
+    ],
+)
+def test_a_wrong_key_in_model_json_is_named_by_its_path(change, message):
+    with pytest.raises(StateError) as caught:
+        ModelConfig.from_json({**MODEL, **change}, "here")
+    assert message in caught.value.message
+    assert caught.value.where == "here"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 9}, "format 9 is not known here"),
+        ({"model": None}, "model is null"),
+        ({"port": 65536}, "port is 65536; expected a whole number from 0 to 65535"),
+        ({"replicas": 0}, "replicas is 0; expected a whole number from 1"),
+        ({"max_body": 1.5}, "max_body is 1.5"),
+        ({"body_timeout": 0}, "body_timeout is 0; expected a number above 0"),
+        ({"key_sha256": "secret"}, "key_sha256"),
+    ],
+)
+def test_a_wrong_key_in_server_json_is_named(change, message):
+    with pytest.raises(StateError) as caught:
+        ServerConfig.from_json({"format": 1, "model": "/m", **change})
+    assert message in caught.value.message
+
+
+def test_a_missing_file_is_not_found(tmp_path):
+    with pytest.raises(NotFound, match=r"there is no model\.json"):
+        load_model_config(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "\x00", "[" * 100_000])
+def test_a_file_that_is_not_json_is_told_with_its_place(tmp_path, text):
+    (tmp_path / "server.json").write_text(text)
+    with pytest.raises(StateError, match="not JSON") as caught:
+        load_server_config(tmp_path / "server.json")
+    assert caught.value.where == str(tmp_path / "server.json")
+
+
+def test_the_replicas_share_the_cores():
+    assert ServerConfig("m", replicas=2).threads_per_replica(8) == 4
+    assert ServerConfig("m", replicas=9).threads_per_replica(8) == 1
+    assert ServerConfig("m", replicas=9, threads=3).threads_per_replica(8) == 3
+
+
+def test_a_config_is_json(tmp_path):
+    assert json.loads(dump(ServerConfig("/m")))["format"] == 1
