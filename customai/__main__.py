@@ -1,0 +1,3 @@
+from customai.cli import main
+
+main()

@@ -1,0 +1,107 @@
+"""The command line: a lazy root. Each verb is one module and one line here, and is imported only when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from customai import __version__
+
+VERBS = {
+    "paths": "The eight learning paths.",
+    "init": "Copy a path's folder, to make it your own.",
+    "check": "Is a spec right? If not, every problem and where.",
+    "plan": "What deploy would do, and what is already done.",
+    "deploy": "Run a path: on this machine, unless told otherwise.",
+    "status": "What runs, and how it is.",
+    "score": "Send images to a real-time endpoint.",
+    "logs": "What the deployment has written.",
+    "destroy": "Stop it all and take it away.",
+    "completion": "A script that completes commands in your shell.",
+}
+GROUPS = {
+    "train-single": "Train on one machine: 1-1.",
+    "train-multi": "Train on many machines: 1-2.",
+    "score-realtime": "Score one request at a time, at once: 2-1, 2-2, 2-5.",
+    "score-batch": "Score a whole data set: 2-3, 2-4, 2-6.",
+}
+FOR_A_PATH = ("init", "check", "plan", "deploy", "status", "logs", "destroy")
+OF_A_GROUP = {"score-realtime": ("score",)}
+
+
+class Lazy(click.Group):
+    """A group whose subcommands are imported when called: their one-line helps stand in tables."""
+
+    def __init__(self, table: dict[str, str], **settings: object) -> None:
+        super().__init__(**settings)  # type: ignore[arg-type]
+        self.table = table
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(self.table)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        if name in GROUPS and name in self.table:
+            return _group(name)
+        if name not in self.table:
+            return None
+        command: click.Command = import_module(f"customai.cli.{name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], self.table, 1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            ctx.fail(f"There is no command '{args[0]}'.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, names in (
+            ("Commands", [name for name in self.table if name not in GROUPS]),
+            ("Groups", [name for name in self.table if name in GROUPS]),
+        ):
+            if names:
+                with formatter.section(title):
+                    formatter.write_dl([(name, self.table[name]) for name in names])
+
+
+def _group(name: str) -> click.Group:
+    verbs = {verb: VERBS[verb] for verb in VERBS if verb in FOR_A_PATH or verb in OF_A_GROUP.get(name, ())}
+    return Lazy(verbs, name=name, help=GROUPS[name])
+
+
+root = Lazy(
+    {**VERBS, **GROUPS},
+    name="customai",
+    help=(
+        "Custom AI on Azure: eight learning paths to train and score your own models, on this machine or on your "
+        "subscription.\n\nStart with: customai deploy 2-5"
+    ),
+)
+root.params.append(click.Option(["--debug"], is_flag=True, help="Show tracebacks of errors."))
+click.version_option(__version__, prog_name="customai")(root)
+
+
+def main() -> None:
+    """The program: every error ends as a message, where, a hint and an exit code; never as a traceback."""
+    if sys.platform == "win32":
+        sys.exit("customai needs Linux or macOS; on Windows, use WSL: https://aka.ms/wsl")
+    try:
+        code = root.main(prog_name="customai", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except BaseException as error:
+        if isinstance(error, SystemExit | GeneratorExit):
+            raise
+        from customai.ui import report
+
+        code = report(error, sys.argv[1:])
+    sys.exit(code if isinstance(code, int) else 0)

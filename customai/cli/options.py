@@ -1,0 +1,109 @@
+"""What the verbs share: their options, and how a word of the user's becomes a spec or a deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from customai import paths
+from customai.cli import GROUPS
+from customai.errors import NotFound, SpecError, StateError
+from customai.journal import Journal, deployments
+from customai.planner import Source, locate, read
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def output(function: F) -> F:
+    """--output text|json, and --debug wherever one types it."""
+    function = click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks of errors.")(function)
+    return click.option(
+        "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How the result is printed."
+    )(function)
+
+
+def target(function: F) -> F:
+    return click.option("--target", default="local", show_default=True, help="Where it runs.")(function)
+
+
+def _complete(_ctx: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    return [CompletionItem(id_, help=path.title) for id_, path in paths.PATHS.items() if id_.startswith(start)] or [
+        CompletionItem(start, type="file")
+    ]
+
+
+def spec(function: F) -> F:
+    """The argument that names a spec: a path's id, a customai.yaml, or the folder it is in."""
+    return click.argument("spec", metavar="PATH|FILE", shell_complete=_complete)(function)
+
+
+def deployment(*, required: bool = True) -> Callable[[F], F]:
+    """The argument that names a deployment: a path's id, its name, or its spec."""
+    return click.argument("deployment", metavar="PATH|NAME|FILE", required=required, shell_complete=_complete)
+
+
+def source_of(given: str) -> Source:
+    """The spec that is meant, read and right, and of the group the command was called in."""
+    in_group(given)
+    source = read(locate(given))
+    in_group(source.path.id)
+    return source
+
+
+def deployments_of(given: str | None) -> list[Journal]:
+    """The deployments that are meant: all of a path, the one of a name or of a spec, or all."""
+    known = deployments()
+    group = _group()
+    if group is not None:
+        known = [journal for journal in known if paths.find(journal.header.path).group == group]
+    if given is None:
+        return known
+    if given in paths.PATHS:
+        in_group(given)
+        return [journal for journal in known if journal.header.path == given]
+    by_name = [journal for journal in known if journal.header.name == given]
+    if by_name or not _is_file(given):
+        return by_name
+    name = source_of(given).name
+    return [journal for journal in known if journal.header.name == name]
+
+
+def deployment_of(given: str) -> Journal:
+    """The one deployment that is meant.
+
+    Raises:
+        NotFound: there is none; StateError: there are several.
+    """
+    found = deployments_of(given)
+    if not found:
+        raise NotFound(f"{given} is not deployed", hint=f"customai deploy {given if given in paths.PATHS else '2-5'}")
+    if len(found) > 1:
+        names = ", ".join(journal.header.name for journal in found)
+        raise StateError(f"path {given} is deployed more than once: {names}", hint="give the name instead")
+    return found[0]
+
+
+def _is_file(given: str) -> bool:
+    try:
+        return locate(given).is_file()
+    except SpecError:
+        return False
+
+
+def _group() -> str | None:
+    context = click.get_current_context()
+    return next((name for name in _names(context) if name in GROUPS), None)
+
+
+def _names(context: click.Context | None) -> list[str]:
+    return [] if context is None else [context.info_name or "", *_names(context.parent)]
+
+
+def in_group(given: str) -> None:
+    group = _group()
+    if group is not None and given in paths.PATHS and paths.PATHS[given].group != group:
+        hint = f"customai {paths.PATHS[given].group} ..., or the same command without a group"
+        raise SpecError(f"path {given} belongs to {paths.PATHS[given].group}, not to {group}", hint=hint)

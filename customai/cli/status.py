@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from customai import ui
+from customai.cli import options
+from customai.errors import NotFound
+from customai.journal import Journal
+from customai.model import Json
+from customai.targets import load
+
+
+@click.command("status")
+@options.deployment(required=False)
+@options.output
+def command(deployment: str | None, output: str) -> None:
+    """What runs: endpoint, health, replicas, since when, the model and its digest."""
+    found = [_status(journal) for journal in options.deployments_of(deployment)]
+    if deployment is not None and not found:
+        raise NotFound(f"{deployment} is not deployed", hint=f"customai deploy {deployment}")
+    ui.show({"deployments": found}, _lines(found), output)
+
+
+def _status(journal: Journal) -> Json:
+    header = journal.header
+    target = load(header.target, journal.folder)
+    steps, endpoint, model = [], None, None
+    for known in journal.known.values():
+        seen = target.read(known.step, known.outputs)
+        steps.append(
+            {"id": known.step.id, "event": known.event, "as_left": known.done and seen.as_left, "since": known.time}
+        )
+        if known.step.kind == "endpoint":
+            detail = seen.detail
+            endpoint = {
+                "url": known.outputs["url"] if known.outputs else None,
+                "health": detail["health"],
+                "replicas": detail["replicas"],
+                "wanted": detail.get("wanted", 0),
+                "since": detail.get("since"),
+                "restarts": detail.get("restarts", 0),
+                "failure": detail.get("failure"),
+            }
+        elif known.step.kind == "model" and known.outputs:
+            card = known.step.inputs["model"]
+            model = {"name": card["name"], "version": card["version"], "sha256": known.outputs["sha256"]}
+    complete = all(step["event"] == "done" for step in steps)
+    return {
+        "name": header.name,
+        "path": header.path,
+        "target": header.target,
+        "spec": header.spec,
+        "complete": complete,
+        "endpoint": endpoint,
+        "model": model,
+        "steps": steps,
+    }
+
+
+def _lines(found: list[Json]) -> Iterator[str]:
+    if not found:
+        yield "Nothing is deployed. Start with: customai deploy 2-5"
+    for number, status in enumerate(found):
+        if number:
+            yield ""
+        yield f"{status['name']} (path {status['path']}, target {status['target']})"
+        yield from (f"  {line}" for line in ui.table(list(_rows(status))))
+
+
+def _rows(status: Json) -> Iterator[tuple[str, str]]:
+    endpoint, model = status["endpoint"], status["model"]
+    if endpoint is not None:
+        yield "endpoint", endpoint["url"] or "not up yet"
+        since = f", for {ui.ago(endpoint['since'])}" if endpoint["since"] and endpoint["health"] != "stopped" else ""
+        yield "health", endpoint["health"] + since
+        ready = [replica for replica in endpoint["replicas"] if replica["ready"]]
+        each = ", ".join(f"process {replica['pid']} for {ui.ago(replica['since'])}" for replica in ready)
+        again = f"; started again {endpoint['restarts']} times" if endpoint["restarts"] else ""
+        yield "replicas", f"{len(ready)} of {endpoint['wanted']} ready" + (f" ({each})" if each else "") + again
+        if endpoint["failure"]:
+            yield "failure", f"{endpoint['failure']['message']} (what was up before still is)"
+    if model is not None:
+        yield "model", f"{model['name']} version {model['version']}, sha256 {model['sha256']}"
+    yield "spec", status["spec"]
+    unfinished = [step["id"] for step in status["steps"] if step["event"] != "done"]
+    if unfinished:
+        yield "unfinished", f"{', '.join(unfinished)}: run deploy again to continue"

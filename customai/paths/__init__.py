@@ -1,0 +1,104 @@
+"""The eight learning paths: a line here, a function that composes kinds into steps, and a folder a user copies.
+
+A path's module has a `Spec` (what its customai.yaml may say) and `steps(spec, files)` (what has to be done for it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path as FilePath
+from typing import Any, Protocol
+
+from customai.errors import NotAvailable, SpecError
+from customai.model import Step
+
+
+@dataclass(frozen=True)
+class Path:
+    """A learning path; `module` is None as long as it does not run yet."""
+
+    id: str
+    group: str
+    title: str
+    service: str
+    module: str | None = None
+
+
+PATHS = {
+    path.id: path
+    for path in (
+        Path("1-1", "train-single", "Training on a single node", "Data Science Virtual Machine"),
+        Path("1-2", "train-multi", "Training on many nodes", "Azure ML compute cluster, after Batch AI"),
+        Path(
+            "2-1",
+            "score-realtime",
+            "Real-time scoring, machine learning with Spark",
+            "Azure Databricks + ONNX endpoint",
+        ),
+        Path("2-2", "score-realtime", "Real-time scoring, machine learning", "Azure ML online endpoint"),
+        Path("2-3", "score-batch", "Batch scoring, machine learning with Spark", "Azure Databricks job, after AZTK"),
+        Path("2-4", "score-batch", "Batch scoring, machine learning", "Azure ML batch endpoint"),
+        Path(
+            "2-5",
+            "score-realtime",
+            "Real-time scoring, deep learning",
+            "Azure Kubernetes Service",
+            "customai.paths.score_realtime",
+        ),
+        Path("2-6", "score-batch", "Batch scoring, deep learning", "Azure ML GPU cluster, after Batch AI"),
+    )
+}
+
+GROUPS = {
+    "train-single": "Train on one machine (1-1).",
+    "train-multi": "Train on many machines (1-2).",
+    "score-realtime": "Score one request at a time, at once (2-1, 2-2, 2-5).",
+    "score-batch": "Score a whole data set (2-3, 2-4, 2-6).",
+}
+
+
+class Files(Protocol):
+    """The files that a spec names, relative to its own folder."""
+
+    def absolute(self, name: str) -> str: ...
+    def sha256(self, name: str) -> str: ...
+    def lines(self, name: str) -> list[str]: ...
+
+
+class Module(Protocol):
+    """What a path's module offers."""
+
+    Spec: type
+
+    @staticmethod
+    def steps(spec: Any, files: Files) -> tuple[Step, ...]: ...
+
+    @staticmethod
+    def files(spec: Any) -> tuple[tuple[str, str], ...]:
+        """(key path, file) of every file of the user's own that the spec names."""
+
+
+def find(id_: str) -> Path:
+    if id_ not in PATHS:
+        raise SpecError(f"there is no path '{id_}'", hint=f"the paths are {', '.join(PATHS)}: customai paths")
+    return PATHS[id_]
+
+
+def module_of(path: Path) -> Any:
+    """The path's module.
+
+    Raises:
+        NotAvailable: the path does not run yet.
+    """
+    if path.module is None:
+        ready = ", ".join(other.id for other in PATHS.values() if other.module is not None)
+        raise NotAvailable(f"path {path.id} ({path.title.lower()}) does not run yet", hint=f"what runs today: {ready}")
+    return import_module(path.module)
+
+
+def folders() -> FilePath:
+    """Where the paths' folders are: inside the installed package, or beside it in a checkout."""
+    package = FilePath(__file__).parent.parent
+    installed = package / "_paths"
+    return installed if installed.is_dir() else package.parent / "paths"

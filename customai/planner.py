@@ -1,0 +1,149 @@
+"""From a spec file to a plan: (spec, target) -> the path's steps, each lowered to the target's request.
+
+Reads the spec and the files it names, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from customai import paths, spec
+from customai.errors import SpecError
+from customai.model import Plan, Step, digest
+from customai.targets.base import Target
+
+FILE = "customai.yaml"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A spec file that was read and is right."""
+
+    file: Path
+    text: str
+    path: paths.Path
+    spec: Any
+
+    @property
+    def name(self) -> str:
+        return str(self.spec.name)
+
+
+class SpecFiles:
+    """The files that a spec names, relative to the spec's own folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def absolute(self, name: str) -> str:
+        return str((self.folder / Path(name).expanduser()).resolve())
+
+    def sha256(self, name: str) -> str:
+        return _sha256(self.absolute(name))
+
+    def lines(self, name: str) -> list[str]:
+        return Path(self.absolute(name)).read_text(encoding="utf-8").splitlines()
+
+
+def locate(given: str) -> Path:
+    """The spec file that a user means by a path's id, a file, or a folder with a customai.yaml in it."""
+    if given in paths.PATHS:
+        paths.module_of(paths.PATHS[given])  # says so, if it does not run yet
+        return paths.folders() / given / FILE
+    file = Path(given)
+    if file.is_dir():
+        file = file / FILE
+    if not file.is_file():
+        hint = f"give a path's id ({', '.join(paths.PATHS)}) or a customai.yaml; to make one: customai init 2-5 DIR"
+        raise SpecError(f"there is no spec '{given}'", hint=hint)
+    return file
+
+
+def read(file: Path) -> Source:
+    """The spec in this file.
+
+    Raises:
+        InvalidSpec: with every problem, those of the files it names included.
+        NotAvailable: its path does not run yet.
+    """
+    try:
+        text = file.read_text(encoding="utf-8", errors="surrogateescape")  # load() tells where it is not UTF-8
+    except OSError as error:
+        raise SpecError(f"the spec cannot be read: {error.strerror}", where=str(file)) from None
+    path = _path(text, file)
+    module = paths.module_of(path)
+    found = spec.load(text, module.Spec, file=str(file))
+    problems = [
+        (place, message)
+        for place, name in module.files(found)
+        if (message := _problem_of_file(place, SpecFiles(file.parent).absolute(name), found))
+    ]
+    if problems:
+        raise spec.invalid(text, problems, file=str(file))
+    return Source(file, text, path, found)
+
+
+def plan(source: Source, target: Target) -> Plan:
+    steps = paths.module_of(source.path).steps(source.spec, SpecFiles(source.file.parent))
+    kept = tuple(step for step in steps if target.lowers(step.kind))
+    return Plan(
+        name=source.name,
+        path=source.path.id,
+        target=target.name,
+        spec_digest=digest([step.to_json() for step in steps]),
+        steps=tuple(_lowered(step, target) for step in kept),
+    )
+
+
+def _lowered(step: Step, target: Target) -> Step:
+    return replace(step, inputs=target.lower(step), after=step.needs)
+
+
+def _path(text: str, file: Path) -> paths.Path:
+    id_ = spec.read_path(text, file=str(file))
+    if id_ in paths.PATHS:
+        return paths.PATHS[id_]
+    first = next(path for path in paths.PATHS.values() if path.module is not None)
+    if id_ is not None:
+        message = f"there is no path '{id_}': expected one of {', '.join(paths.PATHS)}"
+        raise spec.invalid(text, [("path", message)], file=str(file))
+    spec.load(text, paths.module_of(first).Spec, file=str(file))  # tells what is wrong, the missing path included
+    raise AssertionError("a spec without a path was accepted")
+
+
+def _problem_of_file(place: str, file: str, found: Any) -> str | None:
+    try:
+        if not Path(file).is_file():
+            return f"there is no file {file}"
+        if place == "model.labels":
+            return (
+                None
+                if Path(file).read_text(encoding="utf-8").strip()
+                else f"{file} is empty: expected one label a line"
+            )
+        if place == "model.file" and found.model.sha256 not in (None, actual := _sha256(file)):
+            return f"its SHA-256 is {actual}, not the one that `sha256` names: was the file changed?"
+    except UnicodeDecodeError:
+        return f"{file} is not UTF-8 text"
+    except OSError as error:
+        return f"{file} cannot be read: {error.strerror}"
+    return None
+
+
+def _sha256(file: str) -> str:
+    found = os.stat(file)
+    return _sha256_of(file, found.st_mtime_ns, found.st_size)
+
+
+@cache
+def _sha256_of(file: str, _modified: int, _size: int) -> str:
+    hashed = hashlib.sha256()
+    with open(file, "rb") as opened:
+        while block := opened.read(2**20):
+            hashed.update(block)
+    return hashed.hexdigest()

@@ -1,0 +1,22 @@
+"""One real request with a known answer, sent through the front door once the endpoint is up."""
+
+from __future__ import annotations
+
+from customai.model import Json, Step
+
+
+def step(id_: str, *, endpoint: str, image: str, sha256: str, label: str, key: Json, why: str) -> Step:
+    """The step that sends the image to the endpoint step named `endpoint`, after every time that one has changed."""
+    inputs = {
+        "url": {"$ref": f"{endpoint}#url"},
+        "instance": {"$ref": f"{endpoint}#instance"},
+        "image": image,
+        "sha256": sha256,
+        "label": label,
+        "key": key,
+    }
+    return Step(id_, "run", "smoke_test", "job", inputs, why=why)
+
+
+def local(inputs: Json) -> Json:
+    return dict(inputs)
