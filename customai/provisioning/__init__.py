@@ -14,6 +14,7 @@ from customai.model import Json
 
 KINDS = {
     "endpoint": "customai.provisioning.endpoint",
+    "job": "customai.provisioning.job",
     "model": "customai.provisioning.model",
     "smoke_test": "customai.provisioning.smoke_test",
 }

@@ -12,18 +12,19 @@ from customai.client import Endpoint
 from customai.errors import CustomAIError, RunFailed
 from customai.model import Json, Plan, Step
 from customai.provisioning import lowering
-from customai.targets import local_checks, local_server, local_store
+from customai.targets import local_checks, local_job, local_server, local_store
 from customai.targets.base import Observed, Watch
 
 
 class LocalTarget:
-    """Everything of a deployment lives in its state folder: `store/` for files, `servers/` for processes."""
+    """Everything of a deployment lives in its state folder: `store/` for files, `servers/` and `jobs/` for processes."""
 
     name = "local"
 
     def __init__(self, folder: Path) -> None:
         self.store = folder / "store"
         self.servers = folder / "servers"
+        self.jobs = folder / "jobs"
 
     def lowers(self, kind: str) -> bool:
         return lowering(kind, self.name) is not None
@@ -48,6 +49,8 @@ class LocalTarget:
             return local_store.read(outputs)
         if step.verb == "serve":
             return local_server.read(self.servers, outputs)
+        if step.kind == "job":
+            return local_job.read(outputs)
         return Observed(present=True, as_left=True)
 
     def apply(self, step: Step, inputs: Json, digest: str, watch: Watch) -> Json:
@@ -57,11 +60,15 @@ class LocalTarget:
             key = inputs["key"]
             hashed = hashlib.sha256(key.encode()).hexdigest() if key is not None else None
             return local_server.serve(self.servers, inputs["server"] | {"key_sha256": hashed, "digest": digest}, watch)
+        if step.kind == "job":
+            return local_job.run(self.jobs, step.id, inputs, digest, watch)
         return _smoke_test(inputs)
 
     def delete(self, step: Step, outputs: Json) -> None:
         if step.verb == "serve":
             local_server.stop_all(self.servers)
+        elif step.kind == "job":
+            local_job.delete(self.jobs, step.id)
         elif step.verb == "upload":
             shutil.rmtree(self.store, ignore_errors=True)
             if self.store.exists():
@@ -71,6 +78,8 @@ class LocalTarget:
         return secret.read(name)
 
     def logs(self, step: Step, outputs: Json, *, follow: bool) -> Iterator[str]:
+        if step.kind == "job":
+            return local_job.logs(self.jobs, step.id, follow=follow)
         return local_server.logs(self.servers, follow=follow) if step.verb == "serve" else iter(())
 
 
