@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -29,15 +30,25 @@ GROUPS = {
     "score-batch": "Score a whole data set: 2-3, 2-4, 2-6.",
 }
 FOR_A_PATH = ("init", "check", "plan", "deploy", "status", "logs", "destroy")
-OF_A_GROUP = {"score-realtime": ("score",)}
+# What only one group has: a verb of the root, or a function of the group's own module (customai.cli.train_single ...).
+OF_A_GROUP: dict[str, dict[str, str]] = {
+    "train-single": {},
+    "train-multi": {},
+    "score-realtime": {"score": VERBS["score"]},
+    "score-batch": {},
+}
 
 
 class Lazy(click.Group):
     """A group whose subcommands are imported when called: their one-line helps stand in tables."""
 
-    def __init__(self, table: dict[str, str], **settings: object) -> None:
-        super().__init__(**settings)  # type: ignore[arg-type]
+    def __init__(self, table: dict[str, str], *, name: str, text: str) -> None:
+        names = {"help_option_names": ["-h", "--help"]}  # inherited by every command
+        super().__init__(name, help=text, invoke_without_command=True, callback=_help, context_settings=names)
         self.table = table
+        self.params.append(
+            click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks of errors.")
+        )
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(self.table)
@@ -47,7 +58,10 @@ class Lazy(click.Group):
             return _group(name)
         if name not in self.table:
             return None
-        command: click.Command = import_module(f"customai.cli.{name}").command
+        if name in VERBS:
+            command: click.Command = import_module(f"customai.cli.{name}").command
+        else:
+            command = getattr(import_module(f"customai.cli.{module_of(self.name or '')}"), name.replace("-", "_"))
         return command
 
     def resolve_command(
@@ -71,20 +85,33 @@ class Lazy(click.Group):
                     formatter.write_dl([(name, self.table[name]) for name in names])
 
 
+def _help() -> None:
+    """A group that is called without a command says what there is."""
+    context = click.get_current_context()
+    if context.invoked_subcommand is None:
+        from customai import ui
+
+        ui.show(None, [context.get_help()], "text")
+
+
+def module_of(group: str) -> str:
+    """The module of what only this group has."""
+    return group.replace("-", "_")
+
+
 def _group(name: str) -> click.Group:
-    verbs = {verb: VERBS[verb] for verb in VERBS if verb in FOR_A_PATH or verb in OF_A_GROUP.get(name, ())}
-    return Lazy(verbs, name=name, help=GROUPS[name])
+    verbs = {verb: text for verb, text in VERBS.items() if verb in FOR_A_PATH} | OF_A_GROUP[name]
+    return Lazy(verbs, name=name, text=GROUPS[name])
 
 
 root = Lazy(
     {**VERBS, **GROUPS},
     name="customai",
-    help=(
+    text=(
         "Custom AI on Azure: eight learning paths to train and score your own models, on this machine or on your "
         "subscription.\n\nStart with: customai deploy 2-5"
     ),
 )
-root.params.append(click.Option(["--debug"], is_flag=True, help="Show tracebacks of errors."))
 click.version_option(__version__, prog_name="customai")(root)
 
 
@@ -92,6 +119,9 @@ def main() -> None:
     """The program: every error ends as a message, where, a hint and an exit code; never as a traceback."""
     if sys.platform == "win32":
         sys.exit("customai needs Linux or macOS; on Windows, use WSL: https://aka.ms/wsl")
+    for stream in (sys.stdout, sys.stderr):  # what the terminal or a file name cannot say never ends the program
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = root.main(prog_name="customai", standalone_mode=False)
         sys.stdout.flush()

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import shlex
 import signal
 from collections.abc import Iterator
+from importlib import import_module
 
 import click
 
-from customai import engine, planner, ui
-from customai.cli import options
+from customai import engine, paths, planner, ui
+from customai.cli import module_of, options
 from customai.errors import StateError
 from customai.journal import Header, Journal, folder_of, locked
 from customai.model import Json, Plan
@@ -57,35 +57,11 @@ def _is_ours(journal: Journal | None, header: Header) -> None:
 
 
 def _lines(plan: Plan, outputs: Json, given: str, *, changed: bool) -> Iterator[str]:
+    given = shlex.quote(given)
     state = "is up" if changed else "is up as it was: nothing to do"
     yield f"{plan.name} {state} (path {plan.path}, target {plan.target})"
     yield ""
-    by_kind = {step.kind: step for step in plan.steps}
-    rows = []
-    if "endpoint" in by_kind:
-        replicas = by_kind["endpoint"].inputs["server"]["replicas"]
-        rows.append(("endpoint", f"{outputs['endpoint']['url']}  ({replicas} replica{'s' * (replicas > 1)})"))
-        rows.append(("model", f"sha256 {outputs['model']['sha256'][:12]}  ({outputs['model']['bytes'] / 1e3:.0f} kB)"))
-    if "smoke_test" in by_kind:
-        answer = outputs[by_kind["smoke_test"].id]
-        rows.append(("smoke test", f"'{answer['label']}' with {answer['probability']:.1%}, as expected"))
-        yield from ui.table(rows)
-        yield ""
-        yield "Try it:"
-        image = by_kind["smoke_test"].inputs["image"]
-        yield f"  customai score {given} {shlex.quote(image)}"
-        yield f"  {_curl(outputs['endpoint']['url'], image, by_kind['endpoint'].inputs['key'])}"
-    else:
-        yield from ui.table(rows)
+    group = import_module(f"customai.cli.{module_of(paths.PATHS[plan.path].group)}")
+    yield from group.deployed(plan, outputs, given)
     yield ""
     yield f"Next: customai status {given} | customai logs {given} -f | customai destroy {given}"
-
-
-def _curl(url: str, image: str, key: Json) -> str:
-    kind = "image/png" if image.lower().endswith(".png") else "image/jpeg"
-    bearer = ""
-    if key is not None:  # named, never shown
-        source, _, place = key["$secret"].partition(":")
-        value = f"${place}" if source == "env" else f"$(cat {shlex.quote(place)})"
-        bearer = f'-H "Authorization: Bearer {value}" '
-    return f"curl {bearer}-H 'Content-Type: {kind}' --data-binary {shlex.quote('@' + image)} {url}/score"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import shlex
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -13,6 +15,7 @@ from customai.cli import GROUPS
 from customai.errors import NotFound, SpecError, StateError
 from customai.journal import Journal, deployments
 from customai.planner import Source, locate, read
+from customai.targets import TARGETS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,23 +29,54 @@ def output(function: F) -> F:
 
 
 def target(function: F) -> F:
-    return click.option("--target", default="local", show_default=True, help="Where it runs.")(function)
+    return click.option(
+        "--target",
+        default="local",
+        show_default=True,
+        metavar="NAME",
+        shell_complete=lambda _ctx, _parameter, start: [name for name in TARGETS if name.startswith(start)],
+        help="Where it runs: local is this machine.",
+    )(function)
 
 
-def _complete(_ctx: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
-    return [CompletionItem(id_, help=path.title) for id_, path in paths.PATHS.items() if id_.startswith(start)] or [
-        CompletionItem(start, type="file")
+def complete_path(context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """The paths that run and are of the command's group."""
+    group = _group(context)
+    return [
+        CompletionItem(id_, help=path.title)
+        for id_, path in paths.PATHS.items()
+        if path.module is not None and group in (None, path.group) and id_.startswith(start)
     ]
+
+
+def _complete(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    return complete_path(context, parameter, start) or [CompletionItem(start, type="file")]
 
 
 def spec(function: F) -> F:
     """The argument that names a spec: a path's id, a customai.yaml, or the folder it is in."""
+    _add(function, "PATH is the number of a path, such as 2-5. FILE is a customai.yaml, or the folder it is in.")
     return click.argument("spec", metavar="PATH|FILE", shell_complete=_complete)(function)
 
 
 def deployment(*, required: bool = True) -> Callable[[F], F]:
     """The argument that names a deployment: a path's id, its name, or its spec."""
-    return click.argument("deployment", metavar="PATH|NAME|FILE", required=required, shell_complete=_complete)
+
+    def decorate(function: F) -> F:
+        _add(
+            function,
+            "PATH is the number of a path, such as 2-5. NAME is a deployment's own name. "
+            "FILE is its customai.yaml, or the folder it is in.",
+        )
+        metavar = "PATH|NAME|FILE" if required else "[PATH|NAME|FILE]"
+        return click.argument("deployment", metavar=metavar, required=required, shell_complete=_complete)(function)
+
+    return decorate
+
+
+def _add(function: F, text: str) -> None:
+    """Adds a paragraph to what --help says."""
+    function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{text}"
 
 
 def source_of(given: str) -> Source:
@@ -56,7 +90,7 @@ def source_of(given: str) -> Source:
 def deployments_of(given: str | None) -> list[Journal]:
     """The deployments that are meant: all of a path, the one of a name or of a spec, or all."""
     known = deployments()
-    group = _group()
+    group = _group(click.get_current_context())
     if group is not None:
         known = [journal for journal in known if paths.find(journal.header.path).group == group]
     if given is None:
@@ -79,7 +113,9 @@ def deployment_of(given: str) -> Journal:
     """
     found = deployments_of(given)
     if not found:
-        raise NotFound(f"{given} is not deployed", hint=f"customai deploy {given if given in paths.PATHS else '2-5'}")
+        deployable = given in paths.PATHS or _is_file(given)
+        hint = f"customai deploy {shlex.quote(given)}" if deployable else "what is deployed: customai status"
+        raise NotFound(f"{given} is not deployed", hint=hint)
     if len(found) > 1:
         names = ", ".join(journal.header.name for journal in found)
         raise StateError(f"path {given} is deployed more than once: {names}", hint="give the name instead")
@@ -93,8 +129,7 @@ def _is_file(given: str) -> bool:
         return False
 
 
-def _group() -> str | None:
-    context = click.get_current_context()
+def _group(context: click.Context) -> str | None:
     return next((name for name in _names(context) if name in GROUPS), None)
 
 
@@ -103,7 +138,7 @@ def _names(context: click.Context | None) -> list[str]:
 
 
 def in_group(given: str) -> None:
-    group = _group()
+    group = _group(click.get_current_context())
     if group is not None and given in paths.PATHS and paths.PATHS[given].group != group:
-        hint = f"customai {paths.PATHS[given].group} ..., or the same command without a group"
+        hint = f"customai {paths.PATHS[given].group} ..., or the same command without {group}"
         raise SpecError(f"path {given} belongs to {paths.PATHS[given].group}, not to {group}", hint=hint)

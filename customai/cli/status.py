@@ -26,7 +26,7 @@ def command(deployment: str | None, output: str) -> None:
 def _status(journal: Journal) -> Json:
     header = journal.header
     target = load(header.target, journal.folder)
-    steps, endpoint, model = [], None, None
+    steps, jobs, endpoint, model = [], [], None, None
     for known in journal.known.values():
         seen = target.read(known.step, known.outputs)
         steps.append(
@@ -43,6 +43,8 @@ def _status(journal: Journal) -> Json:
                 "restarts": detail.get("restarts", 0),
                 "failure": detail.get("failure"),
             }
+        elif known.step.kind == "job":
+            jobs.append({"id": known.step.id, **_job(seen.detail or {})})
         elif known.step.kind == "model" and known.outputs:
             card = known.step.inputs["model"]
             model = {"name": card["name"], "version": card["version"], "sha256": known.outputs["sha256"]}
@@ -55,7 +57,20 @@ def _status(journal: Journal) -> Json:
         "complete": complete,
         "endpoint": endpoint,
         "model": model,
+        "jobs": jobs,
         "steps": steps,
+    }
+
+
+def _job(detail: Json) -> Json:
+    status = detail.get("status", "not started")
+    stopped = status == "running" and not detail["running"]  # whoever ran it was killed
+    return {
+        "status": "stopped" if stopped else status,
+        "since": detail.get("since"),
+        "attempt": detail.get("attempt", 0),
+        "progress": detail.get("progress") or None,
+        "result": detail.get("result"),
     }
 
 
@@ -83,6 +98,9 @@ def _rows(status: Json) -> Iterator[tuple[str, str]]:
             yield "failure", f"{endpoint['failure']['message']} (what was up before still is)"
     if model is not None:
         yield "model", f"{model['name']} version {model['version']}, sha256 {model['sha256']}"
+    for job in status["jobs"]:
+        since = f", begun {ui.ago(job['since'])} ago" if job["since"] else ""
+        yield job["id"], f"{job['status']}{since}"
     yield "spec", status["spec"]
     unfinished = [step["id"] for step in status["steps"] if step["event"] != "done"]
     if unfinished:
