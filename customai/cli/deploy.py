@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import signal
 from collections.abc import Iterator
 from importlib import import_module

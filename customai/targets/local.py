@@ -50,7 +50,7 @@ class LocalTarget:
         if step.verb == "serve":
             return local_server.read(self.servers, outputs)
         if step.kind == "job":
-            return local_job.read(outputs)
+            return local_job.read(self.jobs, step.id, outputs)
         return Observed(present=True, as_left=True)
 
     def apply(self, step: Step, inputs: Json, digest: str, watch: Watch) -> Json:

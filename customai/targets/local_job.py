@@ -114,12 +114,14 @@ def delete(jobs: Path, step: str) -> None:
         raise RunFailed("the run folders cannot be removed", where=str(folder), hint="whose are they? ls -l")
 
 
-def read(outputs: Json) -> Observed:
-    if outputs is None:
+def read(jobs: Path, step: str, outputs: Json) -> Observed:
+    """detail: the run's state.json, running, progress; of the newest run while there are no outputs yet."""
+    newest = runs(jobs, step)[-1:]
+    if outputs is None and not newest:
         return Observed(present=False, as_left=False)
-    folder = Path(outputs["folder"])
+    folder = Path(outputs["folder"]) if outputs is not None else newest[0]
     state = read_json(folder / "state.json")
-    detail = {**state, "running": is_held(folder), "progress": read_json(folder / "progress.json"), **outputs}
+    detail = {**state, "running": is_held(folder), "progress": read_json(folder / "progress.json"), **(outputs or {})}
     return Observed(present=bool(state), as_left=succeeded(folder), detail=detail)
 
 

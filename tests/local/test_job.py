@@ -78,7 +78,7 @@ def test_a_job_runs_once_and_its_result_is_kept(tmp_path: Path, folder: Path) ->
     assert any(" of 10 things" in line for line in told)
     assert run(tmp_path, request(COUNTS, "0.03")) == first
     assert (folder / "starts").read_text() == "."
-    assert local_job.read(first).as_left
+    assert local_job.read(tmp_path, "work", first).as_left
 
 
 def test_a_jobs_own_error_arrives_whole(tmp_path: Path) -> None:
