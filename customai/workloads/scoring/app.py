@@ -11,17 +11,14 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-import numpy as np
-from PIL.Image import Image
+from typing import Any, TypeVar
 
 from customai.workloads.scoring import protocol, score
 from customai.workloads.scoring.access_log import AccessLog, Entry
 from customai.workloads.scoring.answers import Answer, Header, RequestError, answer
 from customai.workloads.scoring.batching import Batcher
 from customai.workloads.scoring.config import ServerConfig
-from customai.workloads.scoring.image import open_image, to_row
+from customai.workloads.scoring.image import decoded, open_image
 from customai.workloads.scoring.model import Model
 from customai.workloads.scoring.pace import Pace, measure
 from customai.workloads.scoring.reading import (
@@ -37,11 +34,15 @@ from customai.workloads.scoring.reading import (
 from customai.workloads.scoring.routes import Route, routes, unknown
 from customai.workloads.scoring.tensors import DATATYPES, Array
 
+T = TypeVar("T")
 Scope = dict[str, Any]
 Send = Callable[[Any], Awaitable[None]]
 
 LINGER = 1.0  # seconds a refused client may go on sending
-INLINE_PIXELS = 256 * 256  # a larger image is decoded in a thread: above it a decode can take milliseconds
+# More than this is worked on in a thread, because it can take the event loop milliseconds.
+INLINE_PIXELS = 256 * 256
+INLINE_IMAGES = 16
+INLINE_ROWS = 256
 _CLIENT_GONE = 499  # nginx's number, in the log only
 _JSON: Header = (b"content-type", b"application/json")
 _CLOSE: Header = (b"connection", b"close")
@@ -68,8 +69,8 @@ class App:
         self._key = None if config.key_sha256 is None else bytes.fromhex(config.key_sha256)
         self._routes = routes(self, model)
         self._access = AccessLog(write_log)
-        self._decoder = ThreadPoolExecutor(1, "decode")
-        self._decoding = 0
+        self._worker = ThreadPoolExecutor(1, "aside")
+        self._working = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -85,7 +86,7 @@ class App:
     def close(self) -> None:
         """Write the rest of the access log and end the threads. Lifespan shutdown does this."""
         self.batcher.close()
-        self._decoder.shutdown(wait=False, cancel_futures=True)
+        self._worker.shutdown(wait=False, cancel_futures=True)
         self._access.close()
 
     async def ready(self) -> Answer:
@@ -106,6 +107,8 @@ class App:
             parsed = score.parse(body, self.model.signature)
             rows = await self._rows(parsed, "images") if isinstance(parsed, list) else parsed
         outputs = await self._score({tensor.name: rows}, len(rows), receive)
+        if len(rows) > INLINE_ROWS:
+            return await self._aside(score.encode, outputs, self.model.signature, self.model.config)
         return score.encode(outputs, self.model.signature, self.model.config)
 
     async def _respond(self, method: str, path: str, headers: Headers, receive: Receive, send: Send) -> tuple[int, int]:
@@ -169,25 +172,23 @@ class App:
         how, dtype = self.model.config.preprocessing, DATATYPES[self.model.signature.inputs[0].datatype].dtype
         if how is None:
             raise RequestError(415, "this model takes no images", expected='application/json with {"rows": [...]}')
-        rows = []
-        for i, data in enumerate(images):
-            name = None if field is None else f"{field}[{i}]"
-            image = open_image(data, name)
-            if image.width * image.height <= INLINE_PIXELS:
-                rows.append(to_row(image, how, dtype, name))
-            else:
-                rows.append(await self._in_thread(to_row, image, how, dtype, name))
-        return np.stack(rows)
+        if len(images) > INLINE_IMAGES:
+            return await self._aside(decoded, images, how, dtype, field)
+        first = open_image(images[0], field and f"{field}[0]")
+        if first.width * first.height * len(images) > INLINE_PIXELS:
+            return await self._aside(decoded, images, how, dtype, field)
+        return decoded(images, how, dtype, field)
 
-    async def _in_thread(self, decode: Callable[..., Array], image: Image, *rest: Any) -> Array:
-        if self._decoding >= self._config.max_queue:
-            message = f"{self._decoding} images are waiting already"
+    async def _aside(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Work that would hold up the event loop, done in the one thread kept for it."""
+        if self._working >= self._config.max_queue:
+            message = f"{self._working} requests are waiting already"
             raise RequestError(503, message, expected="try again in a second", headers=((b"retry-after", b"1"),))
-        self._decoding += 1
+        self._working += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._decoder, decode, image, *rest)
+            return await asyncio.get_running_loop().run_in_executor(self._worker, work, *arguments)
         finally:
-            self._decoding -= 1
+            self._working -= 1
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":

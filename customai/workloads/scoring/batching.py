@@ -110,16 +110,18 @@ class Batcher:
     def _take(self) -> list[_Waiting]:
         """The oldest request, and those behind it that can share its run and fit."""
         batch: list[_Waiting] = []
-        rows, rest = 0, deque[_Waiting]()
-        for waiting in self._waiting:
+        passed_over: list[_Waiting] = []
+        rows, limit = 0, self._pace.max_batch
+        while self._waiting and rows < limit:
+            waiting = self._waiting.popleft()
             if waiting.future.done():  # cancelled: the client is gone
                 self._waiting_rows -= waiting.rows
-            elif not batch or (waiting.key == batch[0].key and rows + waiting.rows <= self._pace.max_batch):
+            elif not batch or (waiting.key == batch[0].key and rows + waiting.rows <= limit):
                 batch.append(waiting)
                 rows += waiting.rows
             else:
-                rest.append(waiting)
-        self._waiting = rest
+                passed_over.append(waiting)
+        self._waiting.extendleft(reversed(passed_over))
         self._waiting_rows -= rows
         return batch
 

@@ -57,6 +57,14 @@ def to_row(image: Image.Image, how: Preprocessing, dtype: np.dtype[Any], field: 
     return np.ascontiguousarray(row.transpose(2, 0, 1) if how.layout == "nchw" else row)
 
 
+def decoded(images: list[bytes], how: Preprocessing, dtype: np.dtype[Any], field: str | None = None) -> NDArray[Any]:
+    """[len(images), *how.row_shape]. An image that is refused is named `field[i]`; None: the image is the body."""
+    names = [field and f"{field}[{i}]" for i in range(len(images))]
+    return np.stack(
+        [to_row(open_image(data, name), how, dtype, name) for data, name in zip(images, names, strict=True)]
+    )
+
+
 def _eight_bits(image: Image.Image, how: Preprocessing) -> Image.Image:
     mode = "L" if how.channels == "gray" else "RGB"
     if image.mode.startswith("I"):  # 16-bit grey; convert() would clip at 255 instead of scaling
