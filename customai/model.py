@@ -52,6 +52,11 @@ class Step:
     def needs(self) -> tuple[str, ...]:
         return tuple(sorted({*self.after, *(ref.step for ref in refs(self.inputs))}))
 
+    @property
+    def is_request(self) -> bool:
+        """Whether what the target is asked is one HTTP request: {"method", "url", "body"}."""
+        return isinstance(self.inputs, Mapping) and {"method", "url"} <= set(self.inputs)
+
     def to_json(self) -> Json:
         return {
             "id": self.id,
@@ -60,14 +65,13 @@ class Step:
             "role": self.role,
             "why": self.why,
             "after": list(self.needs),
-            "request": self.inputs,
+            ("request" if self.is_request else "inputs"): self.inputs,
         }
 
     @classmethod
     def from_json(cls, data: Json) -> Step:
-        return cls(
-            data["id"], data["verb"], data["kind"], data["role"], data["request"], tuple(data["after"]), data["why"]
-        )
+        inputs = data["request"] if "request" in data else data["inputs"]
+        return cls(data["id"], data["verb"], data["kind"], data["role"], inputs, tuple(data["after"]), data["why"])
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from customai import paths, spec
 from customai.errors import SpecError
-from customai.model import Plan, Step, digest
+from customai.model import Plan, digest
 from customai.targets.base import Target
 
 FILE = "customai.yaml"
@@ -60,7 +60,8 @@ def locate(given: str) -> Path:
         file = file / FILE
     if not file.is_file():
         hint = f"give a path's id ({', '.join(paths.PATHS)}) or a customai.yaml; to make one: customai init 2-5 DIR"
-        raise SpecError(f"there is no spec '{given}'", hint=hint)
+        what = f"there is no {FILE} in {given}" if Path(given).is_dir() else f"there is no spec '{given}'"
+        raise SpecError(what, hint=hint)
     return file
 
 
@@ -89,19 +90,20 @@ def read(file: Path) -> Source:
 
 
 def plan(source: Source, target: Target) -> Plan:
-    steps = paths.module_of(source.path).steps(source.spec, SpecFiles(source.file.parent))
-    kept = tuple(step for step in steps if target.lowers(step.kind))
+    """The path's steps as this target's requests; steps of a kind that does not exist there are left out."""
+    asked = paths.module_of(source.path).steps(source.spec, SpecFiles(source.file.parent))
+    steps = [step for step in asked if target.lowers(step.kind)]
+    there = {step.id for step in steps}
     return Plan(
         name=source.name,
         path=source.path.id,
         target=target.name,
-        spec_digest=digest([step.to_json() for step in steps]),
-        steps=tuple(_lowered(step, target) for step in kept),
+        spec_digest=digest([step.to_json() for step in asked]),
+        steps=tuple(
+            replace(step, inputs=target.lower(step), after=tuple(need for need in step.needs if need in there))
+            for step in steps
+        ),
     )
-
-
-def _lowered(step: Step, target: Target) -> Step:
-    return replace(step, inputs=target.lower(step), after=step.needs)
 
 
 def _path(text: str, file: Path) -> paths.Path:
