@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 import os
 import sys
@@ -14,22 +16,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from customai.errors import CustomAIError, Interrupted
+from customai.errors import CustomAIError, Interrupted, RunFailed, StateError
 from customai.model import Json, Step
 
 if TYPE_CHECKING:
     from customai.engine import Result
 
 USAGE = 2
-INTERRUPTED = 130
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def show(result: Json, lines: Iterable[str], output: str) -> None:
     """A command's result: one JSON document, or text."""
-    if output == "json":
-        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
-        return
-    for line in lines:
+    for line in [json.dumps(result, indent=2, ensure_ascii=False)] if output == "json" else lines:
         click.echo(line)
 
 
@@ -52,19 +51,24 @@ def ago(moment: float) -> str:
     seconds = max(0.0, time.time() - moment)
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
 
 
 def report(error: BaseException, arguments: Sequence[str]) -> int:
     """Tells of an error that ended the program; gives the exit code."""
-    if isinstance(error, KeyboardInterrupt | click.Abort):
+    if isinstance(error, click.Abort) and error.__context__ is None:
+        error = RunFailed("nothing was done: the answer was no")
+    elif isinstance(error, KeyboardInterrupt | click.Abort):
         error = Interrupted("stopped by Ctrl-C")
+    elif isinstance(error, OSError) and error.errno in NO_ROOM:  # where files are written, this is caught
+        error = StateError(f"the result cannot be written: {error.strerror}")
     if "--debug" in arguments:
         traceback.print_exception(error)
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
-        told = _told("UsageError", error.format_message(), hint=f"{context.command_path} --help" if context else "")
+        message = " ".join(error.format_message().split())  # click puts choices on lines of their own
+        told = _told("UsageError", message, hint=f"{context.command_path} --help" if context else "")
         told["exit_code"] = USAGE
     elif isinstance(error, CustomAIError):
         told = error.to_json()
@@ -74,9 +78,12 @@ def report(error: BaseException, arguments: Sequence[str]) -> int:
             f"this is a mistake in customai: {type(error).__name__}: {error}",
             hint="see where with --debug, and please report it",
         )
-    if _wants_json(arguments):
-        click.echo(json.dumps({"error": told}, indent=2, ensure_ascii=False))
-    else:
+    try:
+        if _wants_json(arguments):
+            click.echo(json.dumps({"error": told}, indent=2, ensure_ascii=False))
+        else:
+            _tell(told)
+    except OSError:  # then where people read
         _tell(told)
     return int(told["exit_code"])
 
@@ -88,7 +95,8 @@ def _told(kind: str, message: str, hint: str) -> Json:
 def _tell(told: Json) -> None:
     say(click.style("Error: ", fg="red", bold=True) + told["message"])
     for problem in told.get("problems", ()):
-        say(f"  {problem['file']}:{problem['line']}:{problem['column']}: {problem['key']}: {problem['message']}")
+        key = f"{problem['key']}: " if problem["key"] else ""
+        say(f"  {problem['file']}:{problem['line']}:{problem['column']}: {key}{problem['message']}")
     if told["where"] and not told.get("problems"):
         say(f"  where: {told['where']}")
     if told["hint"]:
@@ -96,9 +104,9 @@ def _tell(told: Json) -> None:
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    return any(
-        word == "--output=json" or (word in ("--output", "-o") and following == "json") for word, following in pairs
+    pairs = itertools.pairwise(arguments)
+    return any(word in ("--output=json", "-ojson") for word in arguments) or any(
+        word in ("--output", "-o") and following == "json" for word, following in pairs
     )
 
 

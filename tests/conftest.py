@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,4 +17,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "customai-home"
     monkeypatch.setenv("CUSTOMAI_HOME", str(folder))
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "80")
     return folder
+
+
+@pytest.fixture
+def customai(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command line in a process of its own, in an empty folder, with nothing of the user's in sight."""
+
+    def run(*arguments: str | bytes, **settings: Any) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "customai", *arguments]
+        settings = {"cwd": tmp_path, "stdin": subprocess.DEVNULL, "timeout": 120} | settings
+        return subprocess.run(command, capture_output=True, text=True, check=False, **settings)
+
+    return run

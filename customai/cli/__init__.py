@@ -18,7 +18,7 @@ VERBS = {
     "plan": "What deploy would do, and what is already done.",
     "deploy": "Run a path: on this machine, unless told otherwise.",
     "status": "What runs, and how it is.",
-    "score": "Send images to a real-time endpoint.",
+    "score": "Send images or rows to a real-time endpoint.",
     "logs": "What the deployment has written.",
     "destroy": "Stop it all and take it away.",
     "completion": "A script that completes commands in your shell.",
@@ -32,10 +32,18 @@ GROUPS = {
 FOR_A_PATH = ("init", "check", "plan", "deploy", "status", "logs", "destroy")
 # What only one group has: a verb of the root, or a function of the group's own module (customai.cli.train_single ...).
 OF_A_GROUP: dict[str, dict[str, str]] = {
-    "train-single": {},
-    "train-multi": {},
-    "score-realtime": {"score": VERBS["score"]},
-    "score-batch": {},
+    "train-single": {"open": "JupyterLab in the path's folder, or MLflow's page of the runs."},
+    "train-multi": {"run": "Train, or rehearse that a node is taken away."},
+    "score-realtime": {
+        "score": VERBS["score"],
+        "rollback": "Back to what was deployed before the last change; again: forward.",
+        "traffic": "Share the requests out among the model's versions.",
+    },
+    "score-batch": {
+        "run": "Score the data set: again, another one, or to see what would happen.",
+        "runs": "The runs so far: which, how they went, how fast.",
+        "cancel": "Stop a run; the next one of its name goes on where it was.",
+    },
 }
 
 
@@ -124,14 +132,16 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = root.main(prog_name="customai", standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
     except BaseException as error:
         if isinstance(error, SystemExit | GeneratorExit):
             raise
         from customai.ui import report
 
         code = report(error, sys.argv[1:])
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:  # whoever read our output has gone, or the disk is full: Python is not to try again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or 1
     sys.exit(code if isinstance(code, int) else 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shlex
+import signal
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -79,6 +80,19 @@ def _add(function: F, text: str) -> None:
     function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{text}"
 
 
+def hear_interrupts_once() -> None:
+    """SIGTERM is as Ctrl-C, and the first one counts: what runs is brought to an end, however often one presses."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        for number in both:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    both = (signal.SIGINT, signal.SIGTERM)
+    for number in both:
+        signal.signal(number, interrupt)
+
+
 def source_of(given: str) -> Source:
     """The spec that is meant, read and right, and of the group the command was called in."""
     in_group(given)
@@ -101,6 +115,10 @@ def deployments_of(given: str | None) -> list[Journal]:
     by_name = [journal for journal in known if journal.header.name == given]
     if by_name or not _is_file(given):
         return by_name
+    file = str(locate(given).resolve())
+    by_file = [journal for journal in known if journal.header.spec == file]
+    if by_file:  # also when the spec is not right any more
+        return by_file
     name = source_of(given).name
     return [journal for journal in known if journal.header.name == name]
 

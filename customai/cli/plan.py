@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from customai import engine, planner, ui
@@ -25,7 +27,7 @@ def command(spec: str, target: str, output: str) -> None:
     rows = [(MARKS[change.action], change.step.id, change.action, change.step.why) for change in changes]
     to_do = sum(change.action != "keep" for change in changes)
     summary = (
-        f"{to_do} of {len(changes)} steps to do: customai deploy {spec}"
+        f"{to_do} of {len(changes)} steps to do: customai deploy {shlex.quote(spec)}"
         if to_do
         else "Nothing to do: it is as planned."
     )

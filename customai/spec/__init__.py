@@ -5,7 +5,7 @@
     nodes -> instance            (reader)      collects what is wrong
     what is wrong, in words      (wording)
 
-A key's type is one of: str, int, float, bool, Literal[...], X | None, tuple[X, ...], tuple[X, Y], dict[str, X],
+A key's type is one of: str, int, float, bool, Scalar (any of these four), Literal[...], X | None, tuple[X, ...], tuple[X, Y], dict[str, X],
 another such class, or Secret. Text is never taken for a number nor a number for text.
 
 Importing this module is cheap: YAML is loaded when a spec is.
@@ -19,9 +19,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from customai.errors import SpecError
-from customai.spec.keys import Rule, Secret, key
+from customai.spec.keys import Rule, Scalar, Secret, key
 
-__all__ = ["InvalidSpec", "Problem", "Secret", "invalid", "key", "load", "read_path"]
+__all__ = ["InvalidSpec", "Problem", "Scalar", "Secret", "invalid", "key", "load", "read_path"]
 
 T = TypeVar("T")
 

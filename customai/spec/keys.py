@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+# A value that is handed on as it is: what a script takes as an argument.
+Scalar = bool | int | float | str
+
+
 @dataclass(frozen=True)
 class Rule:
     """What a key says beside its type. Bounds and pattern hold for each value inside a list or a dict."""
@@ -93,9 +97,11 @@ def keys_of(cls: type) -> dict[str, Key]:
 
 def without_none(tp: Any) -> tuple[Any, bool]:
     """Split `X | None` into X and True; any other type is itself and False."""
-    if get_origin(tp) not in (Union, types.UnionType):
+    if tp == Scalar or get_origin(tp) not in (Union, types.UnionType):
         return tp, False
     others = [each for each in get_args(tp) if each is not type(None)]
+    if others == list(get_args(Scalar)):
+        return Scalar, True
     if len(others) != 1 or len(others) == len(get_args(tp)):
         raise unsupported(tp)
     return others[0], True

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from customai.spec.keys import Key, Rule, Secret, keys_of, unsupported, without_none
+from customai.spec.keys import Key, Rule, Scalar, Secret, keys_of, unsupported, without_none
 from customai.spec.wording import did_you_mean, expected, found, hint, is_confidential, key_path
 from customai.spec.yaml_nodes import BLOCK, BOOL, FLOAT, INT, LIST, MAX_DEPTH, MAX_DIGITS, NULL, TEXT, Node
 
@@ -181,7 +181,12 @@ def _truth(node: Node) -> bool | None:
     return node.text.lower() == "true" if node.kind == BOOL else None
 
 
-_SCALARS: dict[Any, Any] = {str: _text, int: _whole, float: _number, bool: _truth}
+def _any(node: Node) -> str | int | float | bool | None:
+    values = (read(node) for read in (_text, _whole, _number, _truth))
+    return next((value for value in values if value is not None), None)
+
+
+_SCALARS: dict[Any, Any] = {str: _text, int: _whole, float: _number, bool: _truth, Scalar: _any}
 
 
 def _fits(value: Any, rule: Rule) -> bool:

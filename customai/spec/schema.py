@@ -9,14 +9,20 @@ import json
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from customai.spec.keys import Key, Rule, Secret, keys_of, unsupported, without_none
+from customai.spec.keys import Key, Rule, Scalar, Secret, keys_of, unsupported, without_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Json = dict[str, Any]
 
-_SCALARS: dict[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
+_SCALARS: dict[Any, str | list[str]] = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    Scalar: ["string", "number", "boolean"],
+}
 
 
 def json_schema(classes: Mapping[str, type]) -> Json:

@@ -8,7 +8,7 @@ import re
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from customai.spec.keys import Rule, Secret, keys_of, without_none
+from customai.spec.keys import Rule, Scalar, Secret, keys_of, without_none
 from customai.spec.yaml_nodes import (
     BLOCK,
     BOOL,
@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 
 MAX_SHOWN = 40
 
-_NOUNS: dict[Any, str] = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+_NOUNS: dict[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    Scalar: "text, a number, true or false",
+}
 _KINDS: dict[Any, tuple[str, ...]] = {int: (INT,), float: (INT, FLOAT), bool: (BOOL,)}
 
 # The values of such keys are not repeated in messages: a message ends in logs and screenshots.
