@@ -13,10 +13,31 @@ from typing import cast
 from customai.model import Json
 
 KINDS = {
+    "aks": "customai.provisioning.aks",
+    "caller": "customai.provisioning.caller",
+    "disk_access": "customai.provisioning.disk_access",
+    "dsvm": "customai.provisioning.dsvm",
     "endpoint": "customai.provisioning.endpoint",
+    "identity": "customai.provisioning.identity",
+    "image": "customai.provisioning.image",
+    "interface": "customai.provisioning.interface",
     "job": "customai.provisioning.job",
+    "kubernetes": "customai.provisioning.kubernetes",
+    "log_workspace": "customai.provisioning.log_workspace",
+    "maintenance": "customai.provisioning.maintenance",
     "model": "customai.provisioning.model",
+    "namespace": "customai.provisioning.namespace",
+    "nat_gateway": "customai.provisioning.nat_gateway",
+    "network": "customai.provisioning.network",
+    "node_pool": "customai.provisioning.node_pool",
+    "public_ip": "customai.provisioning.public_ip",
+    "registry": "customai.provisioning.registry",
+    "resource_group": "customai.provisioning.resource_group",
+    "role": "customai.provisioning.role",
+    "schedule": "customai.provisioning.schedule",
+    "security_group": "customai.provisioning.security_group",
     "smoke_test": "customai.provisioning.smoke_test",
+    "stream": "customai.provisioning.stream",
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from customai.model import Json, Step
 
+RUN_NAME = "CUSTOMAI_RUN_NAME"  # a variable of the job: what people call this run
 GRACE = 30.0  # seconds between "stop" and "now": what Azure gives a spot node
 
 

@@ -19,13 +19,16 @@ def step(
     preprocessing: Json,
     smoke_test: Json,
     why: str,
+    columns: Json = None,
 ) -> Step:
     """The step that fetches the model and checks it.
 
     Args:
         source: an absolute path, https://... or hf://owner/repo/file.onnx[@revision].
         sha256: of the model file; empty where the source does not promise one (hf://).
-        smoke_test: {"source": path, "sha256": ..., "label": ...} or None; its image travels with the model.
+        smoke_test: {"kind": "image" or "row", "source": path, "sha256": ..., "label": ...} or None; its file travels
+            with the model.
+        columns: what a row holds, [{"name", "type", "nullable", "default"}], or None.
     """
     return Step(
         id_,
@@ -40,6 +43,7 @@ def step(
             "labels": labels,
             "scores": scores,
             "preprocessing": preprocessing,
+            "columns": columns,
             "smoke_test": smoke_test,
         },
         why=why,
@@ -51,7 +55,7 @@ def local(inputs: Json) -> Json:
     smoke_test = inputs["smoke_test"]
     if smoke_test is not None:
         files.append({"source": smoke_test["source"], "sha256": smoke_test["sha256"], "name": "smoke-test"})
-    card = {key: inputs[key] for key in ("name", "version", "labels", "scores", "preprocessing", "sha256")}
+    card = {key: inputs[key] for key in ("name", "version", "labels", "scores", "preprocessing", "columns", "sha256")}
     card["format"] = FORMAT
-    card["smoke_test"] = smoke_test and {"image": "smoke-test", "label": smoke_test["label"]}
+    card["smoke_test"] = smoke_test and {smoke_test["kind"]: "smoke-test", "label": smoke_test["label"]}
     return {"files": files, "model": card}

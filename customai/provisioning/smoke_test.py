@@ -5,12 +5,13 @@ from __future__ import annotations
 from customai.model import Json, Step
 
 
-def step(id_: str, *, endpoint: str, image: str, sha256: str, label: str, key: Json, why: str) -> Step:
-    """The step that sends the image to the endpoint step named `endpoint`, after every time that one has changed."""
+def step(id_: str, *, endpoint: str, kind: str, file: str, sha256: str, label: str, key: Json, why: str) -> Step:
+    """The step that sends the file (kind: image, or row for one JSON object) to the endpoint step named `endpoint`, after every time that one has changed."""
     inputs = {
         "url": {"$ref": f"{endpoint}#url"},
         "instance": {"$ref": f"{endpoint}#instance"},
-        "image": image,
+        "kind": kind,
+        "file": file,
         "sha256": sha256,
         "label": label,
         "key": key,

@@ -84,6 +84,12 @@ def innermost(body: Any) -> tuple[str, str]:
     return telling[-1] if telling else ("", "")
 
 
+def innermost_code(error: BaseException) -> str:
+    """The innermost code of what Azure answered; "" where it is no answer of Azure's, or has no code."""
+    body = _body(error)
+    return innermost(body)[0] if body is not None else ""
+
+
 def _nested(error: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(error, dict):
         return

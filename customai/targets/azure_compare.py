@@ -1,0 +1,86 @@
+"""Is a resource as it was asked for? What Azure adds (defaults, read-only properties) is no difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from customai.model import Json
+
+# Azure never tells these back.
+WRITE_ONLY = frozenset(
+    {"adminPassword", "customData", "userData", "protectedSettings", "secret", "administratorLoginPassword"}
+)
+NAMES = ("name", "id", "key")  # what an item of a list is known by, where its order may change
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A property that is not as it was asked for; `found` is None where it is missing."""
+
+    place: str
+    wanted: Json
+    found: Json
+
+    def to_json(self) -> Json:
+        return {"property": self.place, "wanted": self.wanted, "found": self.found}
+
+
+def differences(wanted: Json, found: Json, place: str = "") -> Iterator[Difference]:
+    """Every property of `wanted` that `found` has otherwise. Texts are compared as Azure does: ignoring case.
+
+    A value that is known only later ({"$ref"}, {"$secret"}) may be anything.
+    """
+    if isinstance(wanted, Mapping) and set(wanted) <= {"$ref", "$secret"} and wanted:
+        return
+    if isinstance(wanted, Mapping):
+        yield from _of_mapping(wanted, found, place)
+    elif isinstance(wanted, Sequence) and not isinstance(wanted, str):
+        yield from _of_list(wanted, found, place)
+    elif not _equal(wanted, found, place):
+        yield Difference(place, wanted, found)
+
+
+def _of_mapping(wanted: Mapping[str, Any], found: Json, place: str) -> Iterator[Difference]:
+    if not isinstance(found, Mapping):
+        if any(value is not None for value in wanted.values()):
+            yield Difference(place, dict(wanted), found)
+        return
+    lowered = {str(key).lower(): value for key, value in found.items()}
+    for key, value in wanted.items():
+        if value is None or key in WRITE_ONLY:
+            continue
+        yield from differences(value, lowered.get(key.lower()), f"{place}.{key}" if place else key)
+
+
+def _of_list(wanted: Sequence[Any], found: Json, place: str) -> Iterator[Difference]:
+    if not wanted and not found:
+        return
+    if not isinstance(found, list) or len(found) != len(wanted):
+        yield Difference(place, list(wanted), found)
+        return
+    known_by = next(
+        (name for name in NAMES if all(isinstance(each, Mapping) and name in each for each in wanted)), None
+    )
+    if known_by is not None:
+        others = {str(each.get(known_by)).lower(): each for each in found if isinstance(each, Mapping)}
+        for each in wanted:
+            name = str(each[known_by])
+            yield from differences(each, others.get(name.lower()), f"{place}[{name}]")
+    elif all(isinstance(each, str) for each in (*wanted, *found)):
+        if sorted(map(str.lower, wanted)) != sorted(map(str.lower, found)):
+            yield Difference(place, list(wanted), found)
+    else:
+        for number, (one, other) in enumerate(zip(wanted, found, strict=True)):
+            yield from differences(one, other, f"{place}[{number}]")
+
+
+def _equal(wanted: Json, found: Json, place: str) -> bool:
+    if isinstance(wanted, str) and isinstance(found, str):
+        if place.rpartition(".")[2] == "location":  # "West Europe" is westeurope
+            return wanted.replace(" ", "").lower() == found.replace(" ", "").lower()
+        return wanted.lower() == found.lower()
+    if isinstance(wanted, bool) or isinstance(found, bool):
+        return wanted is found or (wanted is False and found is None)  # an off switch may not be told back
+    return bool(wanted == found)
