@@ -1,10 +1,12 @@
-"""Sends images to a scoring endpoint, ours or another that answers /score: stdlib only, quick to import."""
+"""Sends images and rows to a scoring endpoint, ours or another that answers /score: stdlib only, quick to import."""
 
 from __future__ import annotations
 
 import http.client
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from customai.errors import Forbidden, NotAvailable, RunFailed, TargetError, TimedOut
@@ -18,24 +20,47 @@ class Endpoint:
     url: str
     key: str | None = None
     timeout: float = 30.0
+    connection: http.client.HTTPConnection | None = None  # kept open for several requests
 
-    def score(self, image: bytes, *, name: str = "image") -> Json:
-        """The endpoint's answer for one PNG or JPEG image.
+    def score(self, body: bytes, *, name: str = "image", headers: dict[str, str] | None = None) -> Json:
+        """The endpoint's answer to one PNG or JPEG image, or to {"rows": [...]} in JSON.
 
         Raises:
-            RunFailed: the endpoint refused this image; Forbidden: the key is wrong; TargetError: it cannot be reached.
+            RunFailed: the endpoint refused this body; Forbidden: the key is wrong; TargetError: it cannot be reached.
         """
-        kind = "image/jpeg" if image.startswith(b"\xff\xd8") else "image/png"
-        status, answer = self._send("POST", "/score", image, {"content-type": kind})
+        kind = "image/jpeg" if body.startswith(b"\xff\xd8") else "image/png"
+        kind = "application/json" if body.startswith(b"{") else kind
+        status, answer = self._send("POST", "/score", body, {"content-type": kind, **(headers or {})})
         if status == http.client.OK:
             return answer
         said = answer.get("error", "") if isinstance(answer, dict) else ""
         if status == http.client.UNAUTHORIZED:
-            hint = "is the key in the spec the one it was deployed with?"
-            raise Forbidden("the endpoint refused the API key", where=self.url, hint=hint)
+            raise _wrong_key(self.url)
         if status in (http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE):
             raise NotAvailable(said or "the endpoint is busy", where=self.url, hint="try again in a second")
-        raise RunFailed(f"the endpoint refused {name}: {said or status}", where=f"{self.url}/score")
+        expected = answer.get("expected") if isinstance(answer, dict) else None
+        hint = f"expected {expected}" if expected else ""
+        raise RunFailed(f"the endpoint refused {name}: {said or status}", where=f"{self.url}/score", hint=hint)
+
+    def describe(self) -> Json:
+        """What the endpoint says of itself: its model, versions and columns.
+
+        Raises:
+            Forbidden: the key is wrong; TargetError: it cannot be reached.
+        """
+        status, answer = self._send("GET", "/", None, {})
+        if status == http.client.UNAUTHORIZED:
+            raise _wrong_key(self.url)
+        return answer if isinstance(answer, dict) else {}
+
+    @contextmanager
+    def kept_open(self) -> Iterator[Endpoint]:
+        """The same endpoint over one connection, for many requests one after the other."""
+        connection = _connection(self.url, self.timeout)
+        try:
+            yield replace(self, connection=connection)
+        finally:
+            connection.close()
 
     def ready(self) -> bool:
         try:
@@ -44,27 +69,50 @@ class Endpoint:
             return False
 
     def _send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, Json]:
-        parts = urlsplit(self.url)
-        secure = parts.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        connection = kind(parts.hostname or "", parts.port, timeout=self.timeout)
+        connection = self.connection or _connection(self.url, self.timeout)
+        path = urlsplit(self.url).path.rstrip("/") + path
         if self.key is not None:
             headers = {**headers, "authorization": f"Bearer {self.key}"}
         try:
-            connection.request(method, parts.path.rstrip("/") + path, body, headers)
-            response = connection.getresponse()
-            text = response.read()
+            try:
+                response, text = _exchange(connection, method, path, body, headers)
+            except ConnectionError:
+                if self.connection is None:
+                    raise
+                connection.close()  # the other side has closed it meanwhile: once more, on a new one
+                response, text = _exchange(connection, method, path, body, headers)
         except TimeoutError:
             raise TimedOut(f"no answer within {self.timeout:g} s", where=self.url) from None
         except (OSError, http.client.HTTPException) as error:
             hint = "is it running? customai status"
             raise TargetError(f"the endpoint cannot be reached: {error}", where=self.url, hint=hint) from None
         finally:
-            connection.close()
+            if self.connection is None:
+                connection.close()
         try:
             return response.status, json.loads(text or b"null")
         except ValueError:
             return response.status, None
+
+
+def _connection(url: str, timeout: float) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(parts.hostname or "", parts.port, timeout=timeout)
+
+
+def _exchange(
+    connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None, headers: dict[str, str]
+) -> tuple[http.client.HTTPResponse, bytes]:
+    connection.request(method, path, body, headers)
+    response = connection.getresponse()
+    return response, response.read()
+
+
+def _wrong_key(url: str) -> Forbidden:
+    return Forbidden(
+        "the endpoint refused the API key", where=url, hint="is the key in the spec the one it was deployed with?"
+    )
 
 
 def url_of(host: str, port: int) -> str:

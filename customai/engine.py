@@ -149,17 +149,26 @@ class _Walk:
         by_id = {step.id: step for step in steps}
         sorter = TopologicalSorter({step.id: step.needs for step in steps})
         sorter.prepare()
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="step") as pool:
-            try:
-                self._drive(by_id, sorter, pool)
-            except KeyboardInterrupt:
-                self.stop.set()  # what runs comes to an end and writes its record; nothing new starts
+        pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="step")
+        try:
+            self._drive(by_id, sorter, pool)
+        except KeyboardInterrupt:
+            self.stop.set()  # what runs comes to an end and writes its record; nothing new starts
+        while not self._ended(pool):
+            self.stop.set()
         if self.stop.is_set():
             raise Interrupted("stopped by Ctrl-C", hint="run the same command again to continue")
         for step in steps:
             if step.id not in self.results:
                 self._end(Result(step, "skipped"))
         return tuple(self.results[step.id] for step in steps)
+
+    def _ended(self, pool: ThreadPoolExecutor) -> bool:
+        try:
+            pool.shutdown()
+        except KeyboardInterrupt:
+            return False
+        return True
 
     def _drive(self, by_id: Mapping[str, Step], sorter: TopologicalSorter[str], pool: ThreadPoolExecutor) -> None:
         running: dict[Future[Result], str] = {}

@@ -9,6 +9,8 @@ from customai.errors import Forbidden, NotFound, SpecError
 
 SHORTEST = 16  # characters; a scoring key is checked by its hash, so it must not be guessable
 
+_taken: dict[str, str] = {}
+
 
 def read(name: str) -> str:
     """The secret's value.
@@ -27,9 +29,11 @@ def read(name: str) -> str:
 
 
 def _from_environment(variable: str) -> str:
-    value = os.environ.get(variable)
+    # Taken out of the environment, so that no process that we start inherits it: some outlive us for weeks.
+    value = os.environ.pop(variable, None) or _taken.get(variable)
     if not value:
         raise NotFound(f"the environment variable {variable} is not set", hint=f"export {variable}=...")
+    _taken[variable] = value
     return value.strip()
 
 

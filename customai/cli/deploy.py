@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import shlex
-import signal
 from collections.abc import Iterator
 from importlib import import_module
 
 import click
 
-from customai import engine, paths, planner, ui
+from customai import engine, history, paths, planner, ui
 from customai.cli import module_of, options
 from customai.errors import StateError
 from customai.journal import Header, Journal, folder_of, locked
 from customai.model import Json, Plan
 from customai.targets import load
+from customai.targets.base import Target
 
 
 @click.command("deploy")
@@ -21,32 +21,38 @@ from customai.targets import load
 @options.output
 def command(spec: str, target: str, output: str) -> None:
     """Run a path. Again, with nothing changed, it does nothing; with a change, only what differs."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what runs is brought to an end
+    options.hear_interrupts_once()
     source = options.source_of(spec)
     folder = folder_of(source.name)
     there = load(target, folder)
     plan = planner.plan(source, there)
     header = Header(plan.name, plan.path, plan.target, str(source.file.resolve()))
     with locked(folder, f"customai deploy {spec}"):
-        _is_ours(Journal.read(folder), header)
-        there.check(plan)
-        journal = Journal.start(folder, header)
-        with ui.watching(output) as observer:
-            results = engine.up(plan, there, journal, observer)
-        outputs = {id_: known.outputs for id_, known in journal.known.items()}
-    changed = any(result.action != "kept" for result in results)
-    result = {
+        is_ours(Journal.read(folder), header)
+        result = bring_about(plan, there, header, output)
+    ui.show(result, _lines(plan, result["outputs"], spec, changed=result["changed"]), output)
+
+
+def bring_about(plan: Plan, there: Target, header: Header, output: str) -> Json:
+    """Makes the target as the plan says, and keeps the plan. The deployment's lock must be held."""
+    folder = folder_of(plan.name)
+    there.check(plan)
+    journal = Journal.start(folder, header)
+    history.ask(folder, plan)
+    with ui.watching(output) as observer:
+        results = engine.up(plan, there, journal, observer)
+    history.reach(folder, plan)
+    return {
         "name": plan.name,
         "path": plan.path,
         "target": plan.target,
-        "changed": changed,
+        "changed": any(result.action != "kept" for result in results),
         "steps": [step.to_json() for step in results],
-        "outputs": outputs,
+        "outputs": {id_: known.outputs for id_, known in journal.known.items()},
     }
-    ui.show(result, _lines(plan, outputs, spec, changed=changed), output)
 
 
-def _is_ours(journal: Journal | None, header: Header) -> None:
+def is_ours(journal: Journal | None, header: Header) -> None:
     if journal is None:
         return
     before = journal.header

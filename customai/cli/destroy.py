@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import signal
 import sys
 
 import click
@@ -21,7 +20,7 @@ from customai.targets import load
 @options.output
 def command(deployment: str, *, yes: bool, output: str) -> int:
     """Stop everything of a deployment and take it away. The receipt says what is gone; exit 1 while anything remains."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    options.hear_interrupts_once()
     found = options.deployments_of(deployment)
     journal = options.deployment_of(deployment) if len(found) > 1 else found[0] if found else None
     if journal is None:

@@ -2,39 +2,159 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
-from customai import ui
-from customai.model import Json, Plan
+import click
+
+from customai import history, ui
+from customai.cli import options
+from customai.cli.deploy import bring_about
+from customai.errors import NotFound, SpecError, StateError
+from customai.journal import Journal, locked
+from customai.model import Json, Plan, Step
+from customai.targets import load
+
+
+@click.command("rollback")
+@options.deployment()
+@options.output
+def rollback(deployment: str, output: str) -> None:
+    """Bring back what was deployed before the last change, model files and traffic included. No request is refused.
+
+    The same command again goes forward. The spec stays as it is: the next deploy brings about what it says.
+    """
+    options.hear_interrupts_once()
+    journal = options.deployment_of(deployment)
+    with locked(journal.folder, f"customai score-realtime rollback {deployment}"):
+        plans = history.read(journal.folder)
+        if plans.before is None:
+            hint = "one deployment, and no change since: there is nothing to go back to"
+            raise NotFound(f"{journal.header.name} has no earlier deployment", where=str(journal.folder), hint=hint)
+        result = _bring_about(plans.before, journal, output)
+    _tell(result, plans.before, deployment, "is back at what was deployed before", output)
+
+
+@click.command("traffic")
+@options.deployment()
+@click.argument("shares", nargs=-1, required=True, metavar="VERSION=PERCENT...")
+@options.output
+def traffic(deployment: str, shares: tuple[str, ...], output: str) -> None:
+    """Share the requests out among the model's versions; no request is refused. A version that is not named gets none.
+
+    The spec stays as it is: the next deploy brings about what it says.
+    """
+    options.hear_interrupts_once()
+    journal, wanted = options.deployment_of(deployment), dict(_share(share) for share in shares)
+    if sum(wanted.values()) != 100 or len(wanted) < len(shares):
+        raise SpecError("the shares must name each version once and add up to 100", where=" ".join(shares))
+    with locked(journal.folder, f"customai score-realtime traffic {deployment}"):
+        plan = history.read(journal.folder).now
+        if plan is None:
+            hint = "bring it to an end with deploy, or go back with rollback"
+            raise StateError(f"the last deployment of {journal.header.name} was not brought to its end", hint=hint)
+        plan = _shared_out(plan, wanted)
+        result = _bring_about(plan, journal, output)
+    _tell(result, plan, deployment, "shares its requests out anew", output)
+
+
+def _share(given: str) -> tuple[str, int]:
+    found = re.fullmatch(r"([\w.-]+)=(\d{1,3})%?", given)
+    if found is None:
+        raise SpecError(f"'{given}' is not VERSION=PERCENT", hint="customai score-realtime traffic 2-2 1=50 2=50")
+    return found[1], int(found[2])
+
+
+def _shared_out(plan: Plan, wanted: Mapping[str, int]) -> Plan:
+    """The plan with other shares."""
+    step = next(step for step in plan.steps if step.kind == "endpoint")
+    server = step.inputs["server"]
+    known = [served["version"] for served in server["models"]]
+    for version in wanted:
+        if version not in known:
+            raise SpecError(f"there is no version '{version}'", hint=f"the versions are {', '.join(known)}")
+    models = [served | {"traffic": wanted.get(served["version"], 0)} for served in server["models"]]
+    changed = replace(step, inputs=step.inputs | {"server": server | {"models": models}})
+    return replace(plan, steps=tuple(changed if each is step else each for each in plan.steps))
+
+
+def _bring_about(plan: Plan, journal: Journal, output: str) -> Json:
+    there = load(plan.target, journal.folder)
+    return bring_about(plan, there, journal.header, output) | {"traffic": _traffic(plan)}
+
+
+def _tell(result: Json, plan: Plan, given: str, what: str, output: str) -> None:
+    given = shlex.quote(given)
+    lines = [
+        f"{plan.name} {what} (path {plan.path}, target {plan.target})",
+        "",
+        *deployed(plan, result["outputs"], given),
+        "",
+        f"To undo this: customai score-realtime rollback {given}",
+        f"The spec was not touched; what it says comes back with: customai deploy {given}",
+    ]
+    ui.show(result, lines, output)
+
+
+def _traffic(plan: Plan) -> Json:
+    server = next(step for step in plan.steps if step.kind == "endpoint").inputs["server"]
+    return {served["version"]: served["traffic"] for served in server["models"]}
 
 
 def deployed(plan: Plan, outputs: Json, given: str) -> Iterator[str]:
     """What to tell once it is up: the endpoint, and what to type next."""
     by_kind = {step.kind: step for step in plan.steps}
-    endpoint, model = outputs["endpoint"], outputs["model"]
-    replicas = by_kind["endpoint"].inputs["server"]["replicas"]
+    if "stream" in by_kind:
+        yield from _streaming(by_kind["stream"], given)
+        return
+    endpoint, server = outputs["endpoint"], by_kind["endpoint"].inputs["server"]
+    replicas = server["replicas"]
     rows = [
         ("endpoint", f"{endpoint['url']}  ({replicas} replica{'s' * (replicas > 1)})"),
-        ("model", f"sha256 {model['sha256'][:12]}  ({model['bytes'] / 1e3:.0f} kB)"),
+        *(("model", _model(served, outputs, alone=len(server["models"]) == 1)) for served in server["models"]),
     ]
     known = by_kind.get("smoke_test")
     if known is None:
         yield from ui.table(rows)
         return
-    answer, image = outputs[known.id], known.inputs["image"]
+    answer, file = outputs[known.id], known.inputs["file"]
     yield from ui.table([*rows, ("smoke test", f"'{answer['label']}' with {answer['probability']:.1%}, as expected")])
     yield ""
     yield "Try it:"
-    yield f"  customai score {given} {shlex.quote(image)}"
-    yield f"  {_curl(endpoint['url'], image, by_kind['endpoint'].inputs['key'])}"
+    yield f"  customai score {given} {shlex.quote(file)}"
+    yield f"  {_curl(endpoint['url'], known.inputs, by_kind['endpoint'].inputs['key'])}"
 
 
-def _curl(url: str, image: str, key: Json) -> str:
-    kind = "image/png" if image.lower().endswith(".png") else "image/jpeg"
-    bearer = ""
+def _streaming(step: Step, given: str) -> Iterator[str]:
+    """What to tell of rows that are scored as they arrive: from where, to where."""
+    asked = json.loads(step.inputs["argv"][3])
+    yield from ui.table(
+        [("reads", asked.get("input") or f"{asked['topic']} at {asked['servers']}"), ("writes", asked["output"])]
+    )
+    yield ""
+    yield "Each batch is a folder of Parquet; how many rows so far:"
+    yield f"  customai status {given} -o json"
+
+
+def _model(served: Json, outputs: Json, *, alone: bool) -> str:
+    made = outputs[served["folder"]["$ref"].partition("#")[0]]
+    told = f"sha256 {made['sha256'][:12]}  ({made['bytes'] / 1e3:.0f} kB)"
+    return told if alone else f"version {served['version']}, {served['traffic']} % of the requests, {told}"
+
+
+def _curl(url: str, known: Any, key: Json) -> str:
+    file, bearer = known["file"], ""
     if key is not None:  # named, never shown
         source, _, place = key["$secret"].partition(":")
         value = f"${place}" if source == "env" else f"$(cat {shlex.quote(place)})"
         bearer = f'-H "Authorization: Bearer {value}" '
-    return f"curl {bearer}-H 'Content-Type: {kind}' --data-binary {shlex.quote('@' + image)} {url}/score"
+    if known["kind"] == "row":
+        kind, data = "application/json", f'-d "{{\\"rows\\": [$(cat {shlex.quote(file)})]}}"'
+    else:
+        kind = "image/png" if file.lower().endswith(".png") else "image/jpeg"
+        data = f"--data-binary {shlex.quote('@' + file)}"
+    return f"curl {bearer}-H 'Content-Type: {kind}' {data} {shlex.quote(url + '/score')}"

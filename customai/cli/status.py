@@ -10,6 +10,7 @@ from customai.errors import NotFound
 from customai.journal import Journal
 from customai.model import Json
 from customai.targets import load
+from customai.targets.local_job import describe
 
 
 @click.command("status")
@@ -26,7 +27,7 @@ def command(deployment: str | None, output: str) -> None:
 def _status(journal: Journal) -> Json:
     header = journal.header
     target = load(header.target, journal.folder)
-    steps, jobs, endpoint, model = [], [], None, None
+    steps, jobs, endpoint, models, shares = [], [], None, [], {}
     for known in journal.known.values():
         seen = target.read(known.step, known.outputs)
         steps.append(
@@ -43,12 +44,22 @@ def _status(journal: Journal) -> Json:
                 "restarts": detail.get("restarts", 0),
                 "failure": detail.get("failure"),
             }
-        elif known.step.kind == "job":
+            shares = {served["folder"]: served["traffic"] for served in detail.get("models", ())}
+        elif known.step.kind in ("job", "stream"):
             jobs.append({"id": known.step.id, **_job(seen.detail or {})})
         elif known.step.kind == "model" and known.outputs:
             card = known.step.inputs["model"]
-            model = {"name": card["name"], "version": card["version"], "sha256": known.outputs["sha256"]}
+            models.append({key: card[key] for key in ("name", "version")} | known.outputs)
     complete = all(step["event"] == "done" for step in steps)
+    versions = [
+        {
+            "name": made["name"],
+            "version": made["version"],
+            "sha256": made["sha256"],
+            "traffic": shares.get(made["folder"]),
+        }
+        for made in models
+    ]
     return {
         "name": header.name,
         "path": header.path,
@@ -56,7 +67,8 @@ def _status(journal: Journal) -> Json:
         "spec": header.spec,
         "complete": complete,
         "endpoint": endpoint,
-        "model": model,
+        "model": max(versions, key=lambda version: version["traffic"] or 0, default=None),
+        "versions": versions,
         "jobs": jobs,
         "steps": steps,
     }
@@ -85,7 +97,7 @@ def _lines(found: list[Json]) -> Iterator[str]:
 
 
 def _rows(status: Json) -> Iterator[tuple[str, str]]:
-    endpoint, model = status["endpoint"], status["model"]
+    endpoint = status["endpoint"]
     if endpoint is not None:
         yield "endpoint", endpoint["url"] or "not up yet"
         since = f", for {ui.ago(endpoint['since'])}" if endpoint["since"] and endpoint["health"] != "stopped" else ""
@@ -96,11 +108,14 @@ def _rows(status: Json) -> Iterator[tuple[str, str]]:
         yield "replicas", f"{len(ready)} of {endpoint['wanted']} ready" + (f" ({each})" if each else "") + again
         if endpoint["failure"]:
             yield "failure", f"{endpoint['failure']['message']} (what was up before still is)"
-    if model is not None:
-        yield "model", f"{model['name']} version {model['version']}, sha256 {model['sha256']}"
+    for model in status["versions"]:
+        shared = len(status["versions"]) > 1 and model["traffic"] is not None
+        share = f", {model['traffic']} % of the requests" if shared else ""
+        yield "model", f"{model['name']} version {model['version']}{share}, sha256 {model['sha256']}"
     for job in status["jobs"]:
         since = f", begun {ui.ago(job['since'])} ago" if job["since"] else ""
-        yield job["id"], f"{job['status']}{since}"
+        how_far = f": {describe(job['progress'])}" if job["progress"] and job["status"] != "succeeded" else ""
+        yield job["id"], f"{job['status']}{since}{how_far}"
     yield "spec", status["spec"]
     unfinished = [step["id"] for step in status["steps"] if step["event"] != "done"]
     if unfinished:

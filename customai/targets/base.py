@@ -54,6 +54,12 @@ class Target(Protocol):
     def delete(self, step: Step, outputs: Json) -> None:
         """Takes it away and waits until it is gone. Missing is success; outputs are None when it was only begun."""
 
+    def runs(self, step: str) -> list[Json]:
+        """What has become of each run of a job step, oldest first: run, digest, status, since, progress, result, error."""
+
+    def cancel(self, step: str, digest: str) -> None:
+        """Stops that run and waits until it has; it can go on later. Missing is success."""
+
     def secret(self, name: str) -> str:
         """The value of {"$secret": name}."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from customai.client import Endpoint
 from customai.errors import CustomAIError, RunFailed
 from customai.model import Json, Plan, Step
 from customai.provisioning import lowering
-from customai.targets import local_checks, local_job, local_server, local_store
+from customai.targets import local_checks, local_job, local_schedule, local_server, local_store, local_stream
 from customai.targets.base import Observed, Watch
 
 
@@ -25,6 +24,8 @@ class LocalTarget:
         self.store = folder / "store"
         self.servers = folder / "servers"
         self.jobs = folder / "jobs"
+        self.schedules = folder / "schedules"
+        self.streams = folder / "streams"
 
     def lowers(self, kind: str) -> bool:
         return lowering(kind, self.name) is not None
@@ -51,17 +52,25 @@ class LocalTarget:
             return local_server.read(self.servers, outputs)
         if step.kind == "job":
             return local_job.read(self.jobs, step.id, outputs)
+        if step.kind == "schedule":
+            return local_schedule.read(self.schedules / step.id, outputs and outputs["folder"])
+        if step.kind == "stream":
+            return local_stream.read(self.streams, step.id, outputs)
         return Observed(present=True, as_left=True)
 
     def apply(self, step: Step, inputs: Json, digest: str, watch: Watch) -> Json:
         if step.verb == "upload":
-            return local_store.put(self.store, inputs, watch, keep=local_server.models_in_use(self.servers))
+            return local_store.put(self.store, inputs, watch)
         if step.verb == "serve":
             key = inputs["key"]
             hashed = hashlib.sha256(key.encode()).hexdigest() if key is not None else None
-            return local_server.serve(self.servers, inputs["server"] | {"key_sha256": hashed, "digest": digest}, watch)
+            return self._serve(inputs["server"] | {"key_sha256": hashed, "digest": digest}, watch)
         if step.kind == "job":
             return local_job.run(self.jobs, step.id, inputs, digest, watch)
+        if step.kind == "schedule":
+            return local_schedule.keep(self.schedules / step.id, self.jobs, inputs, digest, watch)
+        if step.kind == "stream":
+            return local_stream.start(self.streams, step.id, inputs, digest, watch)
         return _smoke_test(inputs)
 
     def delete(self, step: Step, outputs: Json) -> None:
@@ -69,10 +78,27 @@ class LocalTarget:
             local_server.stop_all(self.servers)
         elif step.kind == "job":
             local_job.delete(self.jobs, step.id)
-        elif step.verb == "upload":
-            shutil.rmtree(self.store, ignore_errors=True)
-            if self.store.exists():
-                raise RunFailed("the files cannot be removed", where=str(self.store), hint="whose are they? ls -l")
+        elif step.kind == "schedule":
+            local_schedule.delete(self.schedules / step.id)
+        elif step.kind == "stream":
+            local_stream.delete(self.streams, step.id)
+        elif step.verb == "upload" and not local_server.models_in_use(self.servers):
+            local_store.delete(self.store, outputs)
+
+    def _serve(self, server: Json, watch: Watch) -> Json:
+        """Serves; the models of before stay until the next ones come, so that there is a way back to them."""
+        before, wanted = local_server.models_in_use(self.servers), {model["folder"] for model in server["models"]}
+        if before and before != wanted:  # beforehand, so that a run that continues a killed one keeps the same
+            local_store.prune(self.store, keep=before | wanted)
+        return local_server.serve(self.servers, server, watch)
+
+    def runs(self, step: str) -> list[Json]:
+        return local_job.history(self.jobs, step)
+
+    def cancel(self, step: str, digest: str) -> None:
+        for told in local_job.history(self.jobs, step):
+            if told["digest"] == digest:
+                local_job.cancel(Path(told["log"]).parent)
 
     def secret(self, name: str) -> str:
         return secret.read(name)
@@ -80,16 +106,22 @@ class LocalTarget:
     def logs(self, step: Step, outputs: Json, *, follow: bool) -> Iterator[str]:
         if step.kind == "job":
             return local_job.logs(self.jobs, step.id, follow=follow)
+        if step.kind == "schedule":
+            return local_schedule.logs(self.schedules / step.id, follow=follow)
+        if step.kind == "stream":
+            return local_stream.logs(self.streams, step.id, follow=follow)
         return local_server.logs(self.servers, follow=follow) if step.verb == "serve" else iter(())
 
 
 def _smoke_test(inputs: Json) -> Json:
-    image = Path(inputs["image"])
+    file = Path(inputs["file"])
     try:
-        answer = Endpoint(inputs["url"], inputs["key"]).score(image.read_bytes(), name=image.name)
+        known = file.read_bytes()
+        body = known if inputs["kind"] == "image" else b'{"rows": [%s]}' % known
+        answer = Endpoint(inputs["url"], inputs["key"]).score(body, name=file.name)
         best = answer["predictions"][0]
     except OSError as error:
-        raise RunFailed(f"the smoke test's image cannot be read: {error.strerror}", where=str(image)) from None
+        raise RunFailed(f"the smoke test's file cannot be read: {error.strerror}", where=str(file)) from None
     except (TypeError, KeyError, IndexError):
         raise RunFailed("the smoke test's answer is not a prediction", where=inputs["url"]) from None
     except CustomAIError as error:
@@ -97,7 +129,7 @@ def _smoke_test(inputs: Json) -> Json:
     if best["label"] != inputs["label"]:
         raise RunFailed(
             f"the smoke test failed: expected '{inputs['label']}', got '{best['label']}' ({best['probability']:.1%})",
-            where=str(image),
+            where=str(file),
             hint="does the spec's preprocessing match how the model was trained?",
         )
     return {"label": best["label"], "probability": best["probability"]}

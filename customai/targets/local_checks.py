@@ -15,6 +15,7 @@ from customai.targets import local_server
 
 SERVE_EXTRA = ("httptools", "numpy", "onnxruntime", "orjson", "PIL", "uvicorn", "uvloop")
 ROOM = 50 * 2**20  # bytes to be left beside the files themselves
+ANY = "0.0.0.0"
 PATIENCE = 1.0  # seconds for a predecessor's processes to let go of the port
 
 
@@ -24,8 +25,15 @@ def serving(server: Json, servers: Path) -> None:
         raise NotInstalled(
             f"serving needs what is not installed here: {', '.join(missing)}", hint="pip install 'customai[serve]'"
         )
-    if not local_server.runs_at(servers, server["host"], server["port"]):
-        _address_is_free(server["host"], server["port"])
+    host, port = server["host"], server["port"]
+    if not local_server.runs_at(servers, host, port):
+        if own := [other for other in local_server.hosts_at(servers, port) if ANY in (other, host)]:
+            raise Conflict(
+                f"{host}:{port} is already in use by this deployment itself, as {own[0]}:{port}",
+                where="endpoint.host",
+                hint="change endpoint.port too, or destroy the deployment first: one port cannot move between them",
+            )
+        _address_is_free(host, port)
 
 
 def _address_is_free(host: str, port: int) -> None:

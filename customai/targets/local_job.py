@@ -17,6 +17,7 @@ from pathlib import Path
 
 from customai.errors import CustomAIError, Interrupted, RunFailed, StateError
 from customai.model import Json
+from customai.provisioning.job import RUN_NAME
 from customai.targets.base import Observed, Watch
 from customai.targets.local_process import follow_file, is_held, last_line, start_detached
 from customai.targets.local_store import revived
@@ -32,18 +33,20 @@ def run(jobs: Path, step: str, request: Json, digest: str, watch: Watch) -> Json
         RunFailed or the work's own error: it failed. Interrupted: the user stopped it; it goes on where it was next time.
     """
     folder = folder_of(jobs, step, digest)
+    if succeeded(folder) and not _output_is_there(folder):
+        (folder / "state.json").unlink()  # what it made was taken away: it is made again
     if not succeeded(folder):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if not (folder / "job.json").exists():
-                write_json(folder / "job.json", {"format": 1, "digest": digest, **_here(request)})
+                write_json(folder / "job.json", {"format": 1, "digest": digest, **here(request)})
         except OSError as error:
             raise StateError(f"the run folder cannot be made: {error.strerror}", where=str(folder)) from error
         _see_through(folder, watch)
     return {"folder": str(folder), "result": read_json(folder / "result.json")}
 
 
-def _here(request: Json) -> Json:
+def here(request: Json) -> Json:
     """The request with this machine's own Python where it says `python`."""
     program, *arguments = request["argv"]
     return {**request, "argv": [sys.executable if program == "python" else program, *arguments]}
@@ -75,6 +78,12 @@ def succeeded(folder: Path) -> bool:
     # A runner that was killed could not say so, but its work did: result.json comes last and whole.
     orphaned = status == "running" and not is_held(folder) and (folder / "result.json").exists()
     return status == "succeeded" or orphaned
+
+
+def _output_is_there(folder: Path) -> bool:
+    """Whether what the result calls its output still is, if that is a path of this machine."""
+    output = read_json(folder / "result.json").get("output")
+    return not isinstance(output, str) or not output.startswith("/") or Path(output).exists()
 
 
 def failure(folder: Path) -> CustomAIError:
@@ -122,7 +131,7 @@ def read(jobs: Path, step: str, outputs: Json) -> Observed:
     folder = Path(outputs["folder"]) if outputs is not None else newest[0]
     state = read_json(folder / "state.json")
     detail = {**state, "running": is_held(folder), "progress": read_json(folder / "progress.json"), **(outputs or {})}
-    return Observed(present=bool(state), as_left=succeeded(folder), detail=detail)
+    return Observed(present=bool(state), as_left=succeeded(folder) and _output_is_there(folder), detail=detail)
 
 
 def logs(jobs: Path, step: str, *, follow: bool) -> Iterator[str]:
@@ -136,8 +145,31 @@ def folder_of(jobs: Path, step: str, digest: str) -> Path:
 
 def runs(jobs: Path, step: str) -> list[Path]:
     """The step's run folders, oldest first."""
-    folder = jobs / step
-    return sorted(folder.iterdir(), key=lambda each: each.stat().st_mtime) if folder.is_dir() else []
+    found = [file.parent for file in (jobs / step).glob("*/job.json")]
+    return sorted(found, key=lambda each: each.stat().st_mtime)
+
+
+def history(jobs: Path, step: str) -> list[Json]:
+    """What has become of each run, oldest first. A run of a schedule has its name for a digest."""
+    return sorted((_told(folder) for folder in runs(jobs, step)), key=lambda told: told["since"] or 0.0)
+
+
+def _told(folder: Path) -> Json:
+    job, state = read_json(folder / "job.json"), read_json(folder / "state.json")
+    running, status = is_held(folder), state.get("status", "not started")
+    if status == "running" and not running:  # whoever ran it was killed
+        status = "succeeded" if (folder / "result.json").exists() else "stopped"
+    return {
+        "run": job.get("env", {}).get(RUN_NAME, folder.name),
+        "digest": job.get("digest", folder.name),
+        "status": status,
+        "since": state.get("since"),
+        "attempt": state.get("attempt", 0),
+        "progress": (read_json(folder / "progress.json") or None) if running else None,
+        "result": read_json(folder / "result.json") or None,
+        "error": read_json(folder / "error.json") or None,
+        "log": str(folder / "job.log"),
+    }
 
 
 def describe(progress: Json) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -11,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
-def start_detached(module: str, folder: Path, log: str) -> subprocess.Popen[bytes]:
-    """Runs `python -m module FOLDER` in a session of its own: it survives the terminal and us."""
+def start_detached(module: str, folder: Path, log: str, keep: tuple[int, ...] = ()) -> subprocess.Popen[bytes]:
+    """Runs `python -m module FOLDER` in a session of its own: it survives the terminal and us; `keep` stays open in it."""
     with open(folder / log, "ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", module, str(folder)],
@@ -21,14 +22,14 @@ def start_detached(module: str, folder: Path, log: str) -> subprocess.Popen[byte
             stderr=output,
             cwd=folder,
             start_new_session=True,
+            pass_fds=keep,
         )
 
 
-def is_held(folder: Path) -> bool:
+def is_held(folder: Path, lock: str = "lock") -> bool:
     """Whether a process lives that holds the folder's lock: it is let go when that ends, in whatever way."""
-    try:
-        handle = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
+    handle = _opened(folder / lock)
+    if handle is None:
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,6 +38,13 @@ def is_held(folder: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def _opened(lock: Path) -> int | None:
+    for mode in (os.O_RDWR, os.O_RDONLY):  # the second for a file system that has become read-only
+        with contextlib.suppress(OSError):
+            return os.open(lock, mode | os.O_CLOEXEC)
+    return None
 
 
 def last_line(log: Path) -> str:

@@ -8,40 +8,49 @@ one that still holds its lock: a number may since have become another's.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from customai.client import Endpoint, url_of
-from customai.errors import RunFailed, StateError, TimedOut
+from customai.errors import CustomAIError, Interrupted, NoQuota, RunFailed, StateError, TimedOut
 from customai.model import Json, dumps
 from customai.targets.base import Observed, Watch
+from customai.targets.local_process import follow_file, is_held, last_line, start_detached
 from customai.targets.local_store import revived
 
 READY_TIMEOUT = 300  # seconds for all replicas to load the model
 STOP_TIMEOUT = 30  # seconds beyond the drain time
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EAGAIN)
 
 
 def serve(servers: Path, config: Json, watch: Watch) -> Json:
-    """Brings the server to this config and waits until every replica is ready; then ends those at other addresses."""
+    """Brings the server to this config and waits until every replica is ready; then ends those at other addresses.
+
+    If that fails, a first start leaves nothing half-started, and an update leaves what was up before.
+    """
     folder = _folder(servers, config["host"], config["port"])
-    served_before = _serves(folder)
+    before = (folder / "server.json").read_text() if _serves(folder) else None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / "server.json", config)
+        _write(folder / "server.json", dumps(config))
         state = _wait_until_ready(folder, config, watch)
-    except (RunFailed, TimedOut, OSError) as error:
-        if not served_before:  # a first start: leave nothing half-started; an update: the old replicas go on
+    except (CustomAIError, OSError) as error:
+        if before is None:
             stop(folder)
+        elif isinstance(error, Interrupted | TimedOut):  # after any other error the supervisor stays with it by itself
+            _write(folder / "server.json", before)
         if isinstance(error, OSError):
-            raise StateError(f"the server cannot be started: {error.strerror}", where=str(folder)) from error
+            kind = NoQuota if error.errno in NO_ROOM else StateError
+            hint = "free some disk space and memory, then run the same command again" if kind is NoQuota else ""
+            raise kind(f"the server cannot be started: {error.strerror}", where=str(folder), hint=hint) from error
         raise
     for other in _folders(servers):
         if other != folder:
@@ -54,7 +63,9 @@ def _wait_until_ready(folder: Path, config: Json, watch: Watch) -> Json:
     supervisor: subprocess.Popen[bytes] | None = None
     deadline = time.monotonic() + READY_TIMEOUT
     while True:
-        ended = supervisor is not None and supervisor.poll() not in (None, 0)
+        code = (
+            supervisor.poll() if supervisor is not None else 0
+        )  # 0: another was there; asked before its state is read
         held = is_held(folder)
         state = _state(folder)
         if state.get("seen") != (folder / "server.json").stat().st_mtime_ns:
@@ -64,9 +75,10 @@ def _wait_until_ready(folder: Path, config: Json, watch: Watch) -> Json:
         ready = [replica for replica in state.get("replicas", ()) if replica["ready"]]
         if held and state.get("digest") == config["digest"] and len(ready) >= config["replicas"]:
             return state
-        if ended:
-            raise RunFailed("the server ended before it was ready", where=str(folder), hint=_last_line(folder))
-        if supervisor is None and not held:
+        if code:
+            log = folder / "server.log"
+            raise RunFailed("the server ended before it was ready", where=str(log), hint=last_line(log))
+        if code == 0 and not is_held(folder, "alive"):
             supervisor = _start(folder)
         if time.monotonic() > deadline:
             raise TimedOut(f"the server was not ready within {READY_TIMEOUT} s", where=str(folder))
@@ -75,12 +87,10 @@ def _wait_until_ready(folder: Path, config: Json, watch: Watch) -> Json:
 
 
 def _start(folder: Path) -> subprocess.Popen[bytes]:
-    """A process of its own session: it survives the terminal and us."""
-    command = [sys.executable, "-m", "customai.workloads.scoring.supervisor", str(folder)]
-    with open(folder / "server.log", "ab") as log:
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, start_new_session=True
-        )
+    """Its `alive` is locked from here on, until the last process of it is gone, the supervisor or a replica."""
+    with open(folder / "alive", "ab") as alive:
+        fcntl.flock(alive, fcntl.LOCK_SH)
+        return start_detached("customai.workloads.scoring.supervisor", folder, "server.log", (alive.fileno(),))
 
 
 def stop_all(servers: Path) -> None:
@@ -97,10 +107,13 @@ def stop(folder: Path) -> None:
         drain = float(json.loads((folder / "server.json").read_bytes()).get("drain", drain))
     (folder / "server.json").unlink(missing_ok=True)  # the supervisor ends when it is gone
     deadline = time.monotonic() + drain + STOP_TIMEOUT
-    while is_held(folder):
-        if time.monotonic() > deadline:
+    while is_held(folder, "alive"):
+        if time.monotonic() > deadline and is_held(folder):
             with contextlib.suppress(OSError, ValueError):
                 os.kill(int((folder / "lock").read_text()), signal.SIGKILL)
+        elif time.monotonic() > deadline + STOP_TIMEOUT:
+            left = ", ".join(str(replica["pid"]) for replica in _state(folder).get("replicas", ()))
+            raise RunFailed("a replica does not end", where=str(folder), hint=f"one of these processes: {left}")
         time.sleep(0.02)
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
@@ -125,41 +138,22 @@ def runs_at(servers: Path, host: str, port: int) -> bool:
     return is_held(_folder(servers, host, port))
 
 
+def hosts_at(servers: Path, port: int) -> list[str]:
+    """The addresses that this deployment's servers listen on at this port."""
+    return [
+        folder.name.removesuffix(f"-{port}")
+        for folder in _folders(servers)
+        if folder.name.endswith(f"-{port}") and is_held(folder)
+    ]
+
+
 def models_in_use(servers: Path) -> set[str]:
-    return {state["model"] for folder in _folders(servers) if "model" in (state := _state(folder))}
+    return {served["folder"] for folder in _folders(servers) for served in _state(folder).get("models", ())}
 
 
 def logs(servers: Path, *, follow: bool) -> Iterator[str]:
     for folder in _folders(servers):
-        with (
-            contextlib.suppress(FileNotFoundError),
-            open(folder / "server.log", encoding="utf-8", errors="replace") as log,
-        ):
-            yield from log
-            while follow:
-                if line := log.readline():
-                    yield line
-                elif not folder.exists():
-                    return
-                else:
-                    if log.tell() > os.fstat(log.fileno()).st_size:  # it was cut when it grew too long
-                        log.seek(0)
-                    time.sleep(0.1)
-
-
-def is_held(folder: Path) -> bool:
-    """Whether a supervisor lives: it alone holds this lock, until it ends in whatever way."""
-    try:
-        handle = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+        yield from follow_file(folder / "server.log", lambda folder=folder: follow and folder.exists())  # type: ignore[misc]
 
 
 def _folder(servers: Path, host: str, port: int) -> Path:
@@ -181,15 +175,11 @@ def _serves(folder: Path) -> bool:
     return is_held(folder) and any(replica["ready"] for replica in _state(folder).get("replicas", ()))
 
 
-def _write(path: Path, value: Json) -> None:
+def _write(path: Path, text: str) -> None:
     temporary = path.with_suffix(".new")
-    temporary.write_text(dumps(value))
-    temporary.replace(path)
-
-
-def _last_line(folder: Path) -> str:
     try:
-        lines = (folder / "server.log").read_text(errors="replace").strip().splitlines()
+        temporary.write_text(text)
+        temporary.replace(path)
     except OSError:
-        return ""
-    return lines[-1] if lines else ""
+        temporary.unlink(missing_ok=True)
+        raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import http.client
 import json
 import os
 import shutil
@@ -12,7 +14,7 @@ import tempfile
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from customai import errors
 from customai.errors import CustomAIError, NoQuota, NotFound, NotInstalled, RunFailed, StateError
@@ -23,39 +25,92 @@ BLOCK = 2**20  # bytes read at a time
 TIMEOUT = 30  # seconds without a byte from a download
 
 
-def put(store: Path, inputs: Json, watch: Watch, *, keep: set[str]) -> Json:
-    """Makes the model folder, or finds the one that is there, and removes those that are neither used nor new.
+def put(store: Path, inputs: Json, watch: Watch) -> Json:
+    """Makes the model folder, or finds the one that is there, even if the files it was made of have since changed.
 
     Returns:
         folder, sha256 (of the model), bytes, signature (the model's inputs and outputs).
     """
     try:
         store.mkdir(parents=True, exist_ok=True)
+        ours = f".new-{os.getpid()}-"
         for left_over in store.glob(".new-*"):  # by a process that was killed: we hold the deployment's lock
-            shutil.rmtree(left_over)
-        fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=store))
+            if not left_over.name.startswith(ours):
+                shutil.rmtree(left_over)
+        folder = store / _named(inputs["model"])
+        if _is_whole(folder, inputs["files"]):
+            return {"folder": str(folder), **_checked(folder, watch)}
+        fresh = Path(tempfile.mkdtemp(prefix=ours, dir=store))
         try:
             outputs = _fill(fresh, inputs, watch)
-            folder = store / f"model-{digest(json.loads((fresh / 'model.json').read_bytes()))[:12]}"
-            if not folder.exists():
+            folder = store / _name(fresh)
+            if folder.exists():  # as it should be, or cut short and mended by this
+                for file in fresh.iterdir():
+                    file.replace(folder / file.name)
+            else:
                 fresh.rename(folder)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-        for other in store.glob("model-*"):
-            if other != folder and str(other) not in keep:
-                shutil.rmtree(other)
     except OSError as error:
         raise _unusable(store, error) from error
     return {"folder": str(folder), **outputs}
 
 
+def prune(store: Path, keep: set[str]) -> None:
+    """Removes the model folders that are not among these."""
+    for folder in store.glob("model-*"):
+        if str(folder) not in keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def delete(store: Path, outputs: Json) -> None:
+    """Removes a model folder, and the store with the last of them."""
+    folder = Path(outputs["folder"]) if outputs is not None else None
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+    for left_over in store.glob(".new-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    if folder is not None and folder.exists():
+        raise RunFailed("the files cannot be removed", where=str(store), hint="whose are they? ls -l")
+    with contextlib.suppress(OSError):
+        store.rmdir()
+
+
 def read(outputs: Json) -> Observed:
-    model = Path(outputs["folder"]) / "model.onnx"
-    try:
-        size = model.stat().st_size
-    except OSError:
+    if outputs is None:  # begun, never done
         return Observed(present=False, as_left=False)
-    return Observed(present=True, as_left=size == outputs["bytes"], detail=outputs)
+    folder = Path(outputs["folder"])
+    try:
+        whole = (folder / "model.onnx").stat().st_size == outputs["bytes"] and folder.name == _name(folder)
+    except (OSError, ValueError):
+        return Observed(present=folder.exists(), as_left=False)
+    return Observed(present=True, as_left=whole, detail=outputs)
+
+
+def _name(folder: Path) -> str:
+    """A model folder's name: its card says all there is to know of it, the files' digests included."""
+    return _named(json.loads((folder / "model.json").read_bytes()))
+
+
+def _named(card: Json) -> str:
+    return f"model-{digest(card)[:12]}"
+
+
+def _is_whole(folder: Path, files: Json) -> bool:
+    """Whether the folder holds these files, as their digests say."""
+    try:
+        whole = _name(folder) == folder.name
+        return whole and all(_sha256(folder / file["name"]) == file["sha256"] for file in files)
+    except (OSError, ValueError):
+        return False
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        hashed = hashlib.sha256()
+        while block := file.read(BLOCK):
+            hashed.update(block)
+    return hashed.hexdigest()
 
 
 def _fill(folder: Path, inputs: Json, watch: Watch) -> Json:
@@ -71,19 +126,33 @@ def _fill(folder: Path, inputs: Json, watch: Watch) -> Json:
         if file["name"] == "model.onnx":
             card["sha256"] = found
     (folder / "model.json").write_text(dumps(card))
+    return _checked(folder, watch)
+
+
+def _checked(folder: Path, watch: Watch) -> Json:
     watch.report("checking the model")
-    signature = inspect(folder)["signature"]
-    return {"sha256": card["sha256"], "bytes": (folder / "model.onnx").stat().st_size, "signature": signature}
+    signature = inspect(folder, watch)["signature"]
+    sha256 = json.loads((folder / "model.json").read_bytes())["sha256"]
+    return {"sha256": sha256, "bytes": (folder / "model.onnx").stat().st_size, "signature": signature}
 
 
-def inspect(folder: Path) -> Json:
+def inspect(folder: Path, watch: Watch) -> Json:
     """What the scoring server says of the model folder, in a process of its own: a bad file must not take us along."""
     command = [sys.executable, "-m", "customai.workloads.scoring.inspect", str(folder)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, cwd=folder, check=False)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, cwd=folder) as process:
+        while True:
+            try:
+                told, said = process.communicate(timeout=0.1)
+                break
+            except subprocess.TimeoutExpired:
+                if watch.stop.is_set():
+                    process.kill()
+    watch.pause(0)
     try:
-        answer = json.loads(done.stdout)
+        answer = json.loads(told)
     except ValueError:
-        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        last = said.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
         raise RunFailed(f"the model cannot be loaded: {last[0]}", where=str(folder)) from None
     if not answer["ok"]:
         raise revived(answer["error"])
@@ -110,11 +179,18 @@ def fetch(source: str, destination: Path, watch: Watch) -> str:
         raise NotFound("the file is not there", where=source) from None
 
 
+class _OnlyHttps(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *request: Any) -> Any:
+        if not request[-1].startswith("https://"):
+            hint = "give the address that it leads to, if that is right and speaks https"
+            where = request[0].full_url
+            raise RunFailed(f"the download was redirected away from https, to {request[-1]}", where=where, hint=hint)
+        return super().redirect_request(*request)
+
+
 def _download(source: str, destination: Path, watch: Watch) -> str:
     try:
-        with urllib.request.urlopen(source, timeout=TIMEOUT) as response:
-            if not response.url.startswith("https://"):
-                raise RunFailed("the download was redirected away from https", where=source)
+        with urllib.request.build_opener(_OnlyHttps).open(source, timeout=TIMEOUT) as response:
             total = int(response.headers.get("content-length") or 0)
 
             def progress(done: int) -> None:
@@ -122,12 +198,18 @@ def _download(source: str, destination: Path, watch: Watch) -> str:
                 watch.report(f"downloading: {done / 1e6:.1f}{of} MB")
 
             found = _copy(response, destination, watch, progress)
-    except OSError as error:  # URLError, HTTPError and timeouts are OSErrors
+    except http.client.IncompleteRead:
+        raise _cut_short(source) from None
+    except (OSError, http.client.HTTPException) as error:  # URLError, HTTPError and timeouts are OSErrors
         hint = "is the address right, and is there a way to it from here (proxy)?"
         raise NotFound(f"the file cannot be downloaded: {error}", where=source, hint=hint) from None
     if total and destination.stat().st_size != total:
-        raise RunFailed("the download was cut short", where=source, hint="run the same command again")
+        raise _cut_short(source)
     return found
+
+
+def _cut_short(source: str) -> RunFailed:
+    return RunFailed("the download was cut short", where=source, hint="run the same command again")
 
 
 def _from_hub(source: str, destination: Path, watch: Watch) -> str:
@@ -144,7 +226,8 @@ def _from_hub(source: str, destination: Path, watch: Watch) -> str:
             found = hf_hub_download(f"{owner}/{repository}", file, revision=revision or None, local_dir=folder)
         except (OSError, ValueError) as error:  # its own errors are of these two
             reason = str(error).strip().splitlines()[0]
-            raise NotFound(f"the hub does not give the file: {reason}", where=source) from None
+            hint = "is the name right, and is the repository public? A private one needs HF_TOKEN"
+            raise NotFound(f"the hub does not give the file: {reason}", where=source, hint=hint) from None
         with open(found, "rb") as downloaded:
             return _copy(downloaded, destination, watch, lambda _done: None)
 

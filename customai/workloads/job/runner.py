@@ -21,6 +21,8 @@ from customai.workloads.job.run import FOLDER_VARIABLE, read_json, write_json
 
 FORMAT = 1
 TICK = 0.05  # seconds
+RESTING = (1, 2, 5, 15, 30)  # seconds before work that is kept up is started again; the last one from then on
+HEALTHY = 60.0  # seconds that it must have run for the count to begin anew
 GRACE = 30.0  # seconds that cancelled work may take to end: as long as Azure gives a spot node
 
 
@@ -45,11 +47,34 @@ class Runner:
             )
             self._tell("failed", exit_code=127)
             return 1
-        self._tell("running", work=work.pid)
-        code = self._wait(work)
+        code = self._see_through(work)
         cancelled = self.stopping and code != 0
         self._tell("cancelled" if cancelled else "failed" if code else "succeeded", exit_code=code)
         return 0 if code == 0 else 1
+
+    def _see_through(self, work: subprocess.Popen[bytes]) -> int:
+        """Waits for its end; what is to be kept up is started again until someone wants it stopped."""
+        failures = 0
+        while True:
+            self._tell("running", work=work.pid)
+            started = time.monotonic()
+            code = self._wait(work)
+            if not self.job.get("keep_up") or self.stopping:
+                return code
+            failures = 0 if time.monotonic() - started > HEALTHY else failures + 1
+            print(f"ended with exit code {code}: it is started again", flush=True)
+            if not self._rested(RESTING[min(failures, len(RESTING)) - 1] if failures else 0):
+                return code
+            self.attempt += 1
+            work = self._start()
+
+    def _rested(self, seconds: float) -> bool:
+        """Waits; no, if someone wants it stopped meanwhile."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not self.stopping:
+            self.stopping = (self.folder / "cancel").exists()
+            time.sleep(TICK)
+        return not self.stopping
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
         self.stopping = True

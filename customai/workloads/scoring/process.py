@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import time
 from typing import Any
+
+GRACE = 3.0  # seconds beyond the drain time before one that drains is killed
 
 
 class Replica:
@@ -20,18 +23,27 @@ class Replica:
     {"ready": true} or {"error": {...}} on a pipe. Nothing secret stands in its arguments.
     """
 
-    def __init__(self, config: dict[str, Any], listener: socket.socket) -> None:
+    def __init__(self, config: dict[str, Any], listener: socket.socket, alive: int) -> None:
+        """Starts it. `alive` is a lock's file that it keeps open as long as it lives."""
         self.config = config
         self.since = time.time()
         self.ready = False
         self.silent = False  # its report pipe has ended
         self.error: dict[str, Any] | None = None
         self.draining = False
+        self._deadline = math.inf
+        self._heard = b""
         self.reports, theirs = os.pipe()
         os.set_blocking(self.reports, False)
         command = [sys.executable, "-m", "customai.workloads.scoring.replica", str(listener.fileno()), str(theirs)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=(listener.fileno(), theirs))
-        os.close(theirs)
+        kept = (listener.fileno(), theirs, alive)
+        try:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=kept)
+        except OSError:
+            os.close(self.reports)
+            raise
+        finally:
+            os.close(theirs)
         self.pid = self.process.pid
         assert self.process.stdin is not None  # noqa: S101 (for the type checker)
         with contextlib.suppress(BrokenPipeError):
@@ -46,7 +58,8 @@ class Replica:
             except BlockingIOError:
                 return
             self.silent = not data
-            for line in data.splitlines():
+            *lines, self._heard = (self._heard + data).split(b"\n")
+            for line in lines:
                 report = json.loads(line)
                 self.ready = report.get("ready", False)
                 self.error = report.get("error")
@@ -58,7 +71,11 @@ class Replica:
         """Asks it to finish what it has begun, then end."""
         if not self.draining:
             self.draining = True
+            self._deadline = time.monotonic() + float(self.config.get("drain", 10)) + GRACE
             self.process.terminate()
+
+    def overdue(self) -> bool:
+        return time.monotonic() > self._deadline
 
     def kill(self) -> None:
         self.process.kill()
@@ -76,7 +93,8 @@ class Replica:
         code = self.process.returncode
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         hint = "is there enough memory?" if code == -signal.SIGKILL else "see customai logs"
-        return {"type": "RunFailed", "message": f"a replica {how} before it was ready", "where": "", "hint": hint}
+        when = "" if self.ready else " before it was ready"
+        return {"type": "RunFailed", "message": f"a replica {how}{when}", "where": "", "hint": hint}
 
     def to_json(self) -> dict[str, Any]:
         return {"pid": self.pid, "since": self.since, "ready": self.ready and not self.draining}

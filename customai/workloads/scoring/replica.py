@@ -47,7 +47,7 @@ def serve(settings: dict[str, Any], socket_fd: int, on_ready: Any) -> None:
     from customai.workloads.scoring.model import load
 
     config = ServerConfig.from_json(settings)
-    app = create(load(config.model, config.threads), config)
+    app = create([load(served.folder, config.threads) for served in config.models], config)
     gc.collect()
     gc.freeze()  # what was loaded stays: collections need not look at it again
 

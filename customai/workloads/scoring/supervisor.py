@@ -36,6 +36,8 @@ class Supervisor:
     def __init__(self, folder: Path, listener: socket.socket) -> None:
         self.folder = folder
         self.listener = listener
+        self._alive = os.open(folder / "alive", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._alive, fcntl.LOCK_SH)  # passed on: held until the last replica is gone, even if we are killed
         self._config_mark = self._mark()  # before reading: a later change is seen as one
         self.wanted: dict[str, Any] = json.loads((folder / "server.json").read_bytes())
         self.serving: dict[str, Any] | None = None  # the last config all of whose replicas were ready
@@ -83,9 +85,12 @@ class Supervisor:
             self.stopping = True
         elif mark != self._config_mark:
             self._config_mark = mark
-            self.wanted = json.loads((self.folder / "server.json").read_bytes())
             self.failure = None
             self.deaths.clear()
+            try:
+                self.wanted = json.loads((self.folder / "server.json").read_bytes())
+            except FileNotFoundError:  # since we looked
+                self.stopping = True
 
     def _goal(self) -> dict[str, Any]:
         failed = self.failure is not None and self.serving is not None
@@ -101,6 +106,9 @@ class Supervisor:
                 self.selector.unregister(replica.reports)
 
     def _bury(self) -> None:
+        for replica in self.replicas:
+            if replica.overdue():
+                replica.kill()
         for replica in [replica for replica in self.replicas if replica.ended()]:
             self.replicas.remove(replica)
             replica.hear()
@@ -110,12 +118,16 @@ class Supervisor:
             if replica.draining:
                 continue
             self._say(f"replica {replica.pid} ended: {replica.last_words()['message']}")
-            proven = self.serving is not None and replica.config == _replica_config(self.serving)
-            if proven or replica.ready:
-                self.deaths.append(time.monotonic())
-                self.restarts += 1
-            else:
-                self.failure = replica.last_words()
+            self._died(replica.config, replica.last_words(), was_ready=replica.ready)
+
+    def _died(self, config: dict[str, Any], words: dict[str, Any], *, was_ready: bool) -> None:
+        """One that has worked before is started again, later each time; one that never did is a failed change."""
+        settled = self.serving is not None and self.serving is self._goal()
+        if was_ready or (self.serving is not None and settled and config == _replica_config(self.serving)):
+            self.deaths.append(time.monotonic())
+            self.restarts += 1
+        else:
+            self.failure = words
 
     # From what is to what is wanted
 
@@ -148,7 +160,13 @@ class Supervisor:
         return not self.deaths or now - self.deaths[-1] >= wait
 
     def _start(self, config: dict[str, Any]) -> None:
-        replica = Replica(config, self.listener)
+        try:
+            replica = Replica(config, self.listener, self._alive)
+        except OSError as error:  # no room for a process or a file: those that run go on
+            words = {"type": "NoQuota", "message": f"a replica cannot be started: {error.strerror}", "where": ""}
+            self._say(words["message"])
+            self._died(config, {**words, "hint": "see the limits: ulimit -a"}, was_ready=False)
+            return
         self.selector.register(replica.reports, selectors.EVENT_READ, replica)
         self.replicas.append(replica)
         self._say(f"replica {replica.pid} started")
@@ -157,10 +175,9 @@ class Supervisor:
         self.listener.close()
         for replica in self.replicas:
             replica.drain()
-        deadline = time.monotonic() + float(self.wanted.get("drain", 10)) + 5
         while any(not replica.ended() for replica in self.replicas):
-            if time.monotonic() > deadline:
-                for replica in self.replicas:
+            for replica in self.replicas:
+                if replica.overdue():
                     replica.kill()
             time.sleep(0.01)
         self._say("stopped")
@@ -174,7 +191,7 @@ class Supervisor:
             "pid": os.getpid(),
             "since": self.since,
             "digest": self.serving["digest"] if self.serving is not None and settled else None,
-            "model": (self.serving or self.wanted)["model"],
+            "models": (self.serving or self.wanted)["models"],
             "wanted": self._goal()["replicas"],
             "restarts": self.restarts,
             "seen": self._config_mark[1] if self._config_mark else 0,
@@ -203,8 +220,12 @@ class Supervisor:
 
 
 def _replica_config(config: dict[str, Any]) -> dict[str, Any]:
-    """What a replica is started with; two configs equal here need no new replica."""
-    return {key: value for key, value in config.items() if key not in ("replicas", "digest")}
+    """What a replica is started with; two configs equal here need no new replica.
+
+    The replicas share the cores: more threads than cores only wait for each other.
+    """
+    threads = config.get("threads") or max(1, (os.cpu_count() or 1) // config["replicas"])
+    return {key: value for key, value in config.items() if key not in ("replicas", "digest")} | {"threads": threads}
 
 
 def listen(host: str, port: int, patience: float = 3.0) -> socket.socket:
