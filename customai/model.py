@@ -1,7 +1,7 @@
 """Plans as data: what will be done, in JSON both ways, before anything is done.
 
-A value that is known only later is {"$ref": "step#output"}; a secret is {"$secret": "env:NAME"} or
-{"$secret": "file:PATH"} and is read only when its step is applied.
+A value that is known only later is {"$ref": "step#output"}, or "step#output/key" for a part of an output; a secret is
+{"$secret": "env:NAME"} or {"$secret": "file:PATH"} and is read only when its step is applied.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 Json = Any  # what json.loads gives back
@@ -122,7 +124,7 @@ def resolve(value: Json, outputs: Mapping[str, Mapping[str, Json]], secret: Call
     if isinstance(value, Mapping):
         if set(value) == {"$ref"}:
             step, _, output = value["$ref"].partition("#")
-            return outputs[step][output]
+            return reduce(getitem, output.split("/"), outputs[step])
         if set(value) == {"$secret"}:
             return secret(value["$secret"])
         return {key: resolve(item, outputs, secret) for key, item in value.items()}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -48,6 +49,24 @@ class SpecFiles:
 
     def lines(self, name: str) -> list[str]:
         return Path(self.absolute(name)).read_text(encoding="utf-8").splitlines()
+
+    def listing(self, name: str) -> str:
+        """A digest of the names, sizes and times of the files below; of a URL, or where nothing is, of nothing."""
+        place = Path(self.absolute(name))
+        below = [place, *sorted(place.rglob("*"))] if "://" not in name and place.exists() else []
+        found = [(str(file), file.stat()) for file in below if file.is_file()]
+        return digest([[name, state.st_size, state.st_mtime_ns] for name, state in found])
+
+    def matching(self, pattern: str) -> dict[str, str]:
+        """The files whose names are the pattern's, by what stands in place of its {key}."""
+        whole = Path(self.absolute(pattern))
+        start, _, end = whole.name.partition("{key}")
+        names = [file.name for file in whole.parent.glob("*")] if whole.parent.is_dir() else []
+        matching = [name for name in names if name.startswith(start) and name.endswith(end)]
+        keys = {name[len(start) : len(name) - len(end)]: str(whole.parent / name) for name in matching}
+        if not keys:
+            raise SpecError("there is no such model file", where=str(whole), hint="see `models.files` in the spec")
+        return keys
 
 
 def locate(given: str) -> Path:
@@ -110,11 +129,13 @@ def _path(text: str, file: Path) -> paths.Path:
     id_ = spec.read_path(text, file=str(file))
     if id_ in paths.PATHS:
         return paths.PATHS[id_]
-    first = next(path for path in paths.PATHS.values() if path.module is not None)
     if id_ is not None:
         message = f"there is no path '{id_}': expected one of {', '.join(paths.PATHS)}"
         raise spec.invalid(text, [("path", message)], file=str(file))
-    spec.load(text, paths.module_of(first).Spec, file=str(file))  # tells what is wrong, the missing path included
+    try:
+        spec.load(text, paths.AnySpec, file=str(file))
+    except spec.InvalidSpec as error:  # without a path, nobody knows which other keys there are
+        raise spec.InvalidSpec(str(file), tuple(each for each in error.problems if each.key in ("", "path"))) from None
     raise AssertionError("a spec without a path was accepted")
 
 
@@ -128,13 +149,23 @@ def _problem_of_file(place: str, file: str, found: Any) -> str | None:
                 if Path(file).read_text(encoding="utf-8").strip()
                 else f"{file} is empty: expected one label a line"
             )
-        if place == "model.file" and found.model.sha256 not in (None, actual := _sha256(file)):
+        if _promised(found, place) not in (None, actual := _sha256(file)):
             return f"its SHA-256 is {actual}, not the one that `sha256` names: was the file changed?"
     except UnicodeDecodeError:
         return f"{file} is not UTF-8 text"
     except OSError as error:
         return f"{file} cannot be read: {error.strerror}"
     return None
+
+
+def _promised(found: Any, place: str) -> str | None:
+    """The `sha256` beside this `file`, if there is one: in "model.versions[1].file" that of the second version."""
+    *parents, name = re.findall(r"\w+", place)
+    if name != "file":
+        return None
+    for part in parents:
+        found = found[int(part)] if part.isdigit() else getattr(found, part)
+    return getattr(found, "sha256", None)
 
 
 def _sha256(file: str) -> str:

@@ -144,7 +144,8 @@ def _or_null(said: Json) -> Json:
     if "enum" in said:
         return {"enum": [*said["enum"], None]}
     if "type" in said:
-        return {**said, "type": [said["type"], "null"]}
+        types = said["type"] if isinstance(said["type"], list) else [said["type"]]
+        return {**said, "type": [*types, "null"]}
     return {"anyOf": [said, {"type": "null"}]}
 
 

@@ -15,7 +15,7 @@ import uvicorn
 from onnx import TensorProto, helper, numpy_helper
 
 from customai.workloads.scoring.app import create
-from customai.workloads.scoring.config import ModelConfig, ServerConfig, dump
+from customai.workloads.scoring.config import ModelConfig, ServedModel, ServerConfig, dump
 from customai.workloads.scoring.model import Model, load
 from customai.workloads.scoring.signature import Signature, Tensor
 
@@ -50,7 +50,7 @@ def linear(tmp_path):
 def serving(model, **settings):
     """(app, port) while the server runs; the access log is app.lines afterwards."""
     lines = []
-    app = create(model, ServerConfig("x", **settings), lines.append)
+    app = create([model], ServerConfig((ServedModel("x"),), **settings), lines.append)
     app.lines = lines
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
@@ -120,12 +120,12 @@ def test_concurrent_requests_share_runs_and_get_their_own_answers(linear):
         return linear.run(feed)
 
     with serving(Model(linear.config, linear.signature, run)) as (app, port):
-        assert app.pace.inline
+        assert app.versions[0].pace.inline
         connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=10) for _ in range(100)]
         for connection in connections:  # uvloop accepts one connection per turn: let them all be there first
             connection.request("GET", "/v2/health/live")
             connection.getresponse().read()
-        before = app.batcher.runs
+        before = app.versions[0].batcher.runs
         pauses.append(0.3)
         for i, connection in enumerate(connections):
             connection.request("POST", INFER, request_body([i, 0, 0, 0], str(i)), JSON)
@@ -134,7 +134,7 @@ def test_concurrent_requests_share_runs_and_get_their_own_answers(linear):
             connection.close()
             assert answer["id"] == str(i)
             assert answer["outputs"][0]["data"] == [0, i, 2 * i]
-        assert app.batcher.runs - before < 20
+        assert app.versions[0].batcher.runs - before < 20
 
 
 def test_a_slow_model_takes_what_arrived_meanwhile_together(linear):
@@ -143,7 +143,7 @@ def test_a_slow_model_takes_what_arrived_meanwhile_together(linear):
         return linear.run(feed)
 
     with serving(Model(linear.config, linear.signature, slow), max_batch=32) as (app, port):
-        assert not app.pace.inline
+        assert not app.versions[0].pace.inline
         with ThreadPoolExecutor(16) as pool:
             jobs = [pool.submit(call, port, "POST", INFER, request_body([i, 0, 0, 0]), JSON) for i in range(16)]
             time.sleep(0.02)
@@ -152,7 +152,7 @@ def test_a_slow_model_takes_what_arrived_meanwhile_together(linear):
             assert time.perf_counter() - started < 1
             answers = [json.loads(job.result()[2])["outputs"][0]["data"] for job in jobs]
         assert answers == [[0, i, 2 * i] for i in range(16)]
-        assert app.batcher.runs < 10
+        assert app.versions[0].batcher.runs < 10
 
 
 def test_a_client_that_goes_away_is_not_scored():

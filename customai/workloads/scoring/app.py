@@ -1,4 +1,4 @@
-"""The ASGI application: routes, key, limits, and one JSON shape for every error.
+"""The ASGI application: routes, key, limits, which version answers, and one JSON shape for every error.
 
 It is bare ASGI because a framework costs more per request than a small model does.
 """
@@ -9,18 +9,16 @@ import hmac
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
-from customai.workloads.scoring import protocol, score
+from customai.errors import RunFailed
 from customai.workloads.scoring.access_log import AccessLog, Entry
 from customai.workloads.scoring.answers import Answer, Header, RequestError, answer
-from customai.workloads.scoring.batching import Batcher
+from customai.workloads.scoring.aside import Aside
 from customai.workloads.scoring.config import ServerConfig
-from customai.workloads.scoring.image import decoded, open_image
 from customai.workloads.scoring.model import Model
-from customai.workloads.scoring.pace import Pace, measure
+from customai.workloads.scoring.pace import measure
 from customai.workloads.scoring.reading import (
     ClientGone,
     Headers,
@@ -29,48 +27,56 @@ from customai.workloads.scoring.reading import (
     has_body,
     linger,
     read,
-    unless_gone,
 )
-from customai.workloads.scoring.routes import Route, routes, unknown
-from customai.workloads.scoring.tensors import DATATYPES, Array
+from customai.workloads.scoring.routes import Route, no_version, routes, unknown
+from customai.workloads.scoring.traffic import Traffic
+from customai.workloads.scoring.version import Version
 
-T = TypeVar("T")
 Scope = dict[str, Any]
 Send = Callable[[Any], Awaitable[None]]
 
 LINGER = 1.0  # seconds a refused client may go on sending
-# More than this is worked on in a thread, because it can take the event loop milliseconds.
-INLINE_PIXELS = 256 * 256
-INLINE_IMAGES = 16
-INLINE_ROWS = 256
 _CLIENT_GONE = 499  # nginx's number, in the log only
 _JSON: Header = (b"content-type", b"application/json")
 _CLOSE: Header = (b"connection", b"close")
 _log = logging.getLogger("customai.scoring")
 
 
-def create(model: Model, config: ServerConfig, write_log: Callable[[bytes], object] | None = None) -> "App":
-    """The application for one model. Runs the model a few times to measure it, so call it before the server listens.
+def create(models: Sequence[Model], config: ServerConfig, write_log: Callable[[bytes], object] | None = None) -> "App":
+    """The application for the versions of one model, in the order of config.models.
 
-    write_log gets the access log, JSON lines, from a thread; None: standard output.
+    Runs each model a few times to measure it, so call it before the server listens. Raises RunFailed where they are not
+    versions of one model. write_log gets the access log, JSON lines, from a thread; None: standard output.
     """
-    return App(model, config, measure(model, config.max_batch), write_log or _to_stdout)
+    names = {model.config.name for model in models}
+    if len(names) > 1:
+        raise RunFailed(f"one server has one model, not {len(names)}: {', '.join(sorted(names))}")
+    if len({model.config.version for model in models}) < len(models):
+        raise RunFailed("two versions of the model have the same name", hint="give each its own version in model.json")
+    aside = Aside(config.max_queue)
+    versions = [
+        Version(model, served.traffic, measure(model, config.max_batch), config, aside)
+        for model, served in zip(models, config.models, strict=True)
+    ]
+    return App(versions, config, aside, write_log or _to_stdout)
 
 
 class App:
     """An ASGI 3 application. Set draining to stop taking work: readiness turns 503 and every answer closes its connection."""
 
-    def __init__(self, model: Model, config: ServerConfig, pace: Pace, write_log: Callable[[bytes], object]) -> None:
+    def __init__(
+        self, versions: Sequence[Version], config: ServerConfig, aside: Aside, write_log: Callable[[bytes], object]
+    ) -> None:
         self.draining = False
-        self.model = model
-        self.pace = pace
-        self.batcher = Batcher(model.run, pace, config.max_queue)
+        self.versions = versions
+        self._named = {version.name.encode(): version for version in versions}
+        self._only = versions[0] if len(versions) == 1 else None
+        self._traffic = Traffic([version.traffic for version in versions])
         self._config = config
         self._key = None if config.key_sha256 is None else bytes.fromhex(config.key_sha256)
-        self._routes = routes(self, model)
+        self._routes = routes(self, versions)
         self._access = AccessLog(write_log)
-        self._worker = ThreadPoolExecutor(1, "aside")
-        self._working = 0
+        self._aside = aside
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -85,31 +91,31 @@ class App:
 
     def close(self) -> None:
         """Write the rest of the access log and end the threads. Lifespan shutdown does this."""
-        self.batcher.close()
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        for version in self.versions:
+            version.close()
+        self._aside.close()
         self._access.close()
 
     async def ready(self) -> Answer:
         return answer({"ready": not self.draining}, 503 if self.draining else 200)
 
     async def infer(self, headers: Headers, body: bytes, receive: Receive) -> Answer:
-        _check_json(headers)
-        request = protocol.parse(body, self.model.signature)
-        outputs = await self._score(request.feed, request.rows, receive)
-        return protocol.encode(request, outputs, self.model.signature, self.model.config)
+        return await self._version(headers).infer(headers, body, receive)
 
     async def score(self, headers: Headers, body: bytes, receive: Receive) -> Answer:
-        tensor = score.one_input(self.model.signature, self.model.config.name)
-        if _media_type(headers).startswith(b"image/"):
-            rows = await self._rows([body], None)
-        else:
-            _check_json(headers, "-H 'Content-Type: image/png', image/jpeg or application/json")
-            parsed = score.parse(body, self.model.signature)
-            rows = await self._rows(parsed, "images") if isinstance(parsed, list) else parsed
-        outputs = await self._score({tensor.name: rows}, len(rows), receive)
-        if len(rows) > INLINE_ROWS:
-            return await self._aside(score.encode, outputs, self.model.signature, self.model.config)
-        return score.encode(outputs, self.model.signature, self.model.config)
+        return await self._version(headers).score(headers, body, receive)
+
+    def _version(self, headers: Headers) -> Version:
+        """The version that the request names, or else the one whose turn it is."""
+        name = headers.get(b"x-model-version")
+        if name is not None:
+            if name not in self._named:
+                raise no_version(self.versions, field="x-model-version")
+            return self._named[name]
+        if self._only is not None:
+            return self._only
+        identity = headers.get(b"x-request-id")
+        return self.versions[self._traffic.next() if identity is None else self._traffic.of(identity)]
 
     async def _respond(self, method: str, path: str, headers: Headers, receive: Receive, send: Send) -> tuple[int, int]:
         """(status, body bytes) of what was sent."""
@@ -138,7 +144,7 @@ class App:
         if self._key is not None and not (route is not None and route.open):
             _check_key(headers, self._key)
         if route is None:
-            raise unknown(path, self.model.config)
+            raise unknown(path, self.versions)
         handler = route.handlers.get(method)
         if handler is None:
             raise not_allowed(method, path, route)
@@ -161,34 +167,6 @@ class App:
         if self.draining:
             headers.append(_CLOSE)
         return headers
-
-    async def _score(self, feed: dict[str, Array], rows: int, receive: Receive) -> list[Array]:
-        if self.batcher.inline:
-            return await self.batcher.score(feed, rows)
-        result: list[Array] = await unless_gone(receive, self.batcher.score(feed, rows))
-        return result
-
-    async def _rows(self, images: list[bytes], field: str | None) -> Array:
-        how, dtype = self.model.config.preprocessing, DATATYPES[self.model.signature.inputs[0].datatype].dtype
-        if how is None:
-            raise RequestError(415, "this model takes no images", expected='application/json with {"rows": [...]}')
-        if len(images) > INLINE_IMAGES:
-            return await self._aside(decoded, images, how, dtype, field)
-        first = open_image(images[0], field and f"{field}[0]")
-        if first.width * first.height * len(images) > INLINE_PIXELS:
-            return await self._aside(decoded, images, how, dtype, field)
-        return decoded(images, how, dtype, field)
-
-    async def _aside(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Work that would hold up the event loop, done in the one thread kept for it."""
-        if self._working >= self._config.max_queue:
-            message = f"{self._working} requests are waiting already"
-            raise RequestError(503, message, expected="try again in a second", headers=((b"retry-after", b"1"),))
-        self._working += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._worker, work, *arguments)
-        finally:
-            self._working -= 1
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -223,14 +201,3 @@ def _check_key(headers: Headers, expected: bytes) -> None:
         raise RequestError(
             401, error, expected="Authorization: Bearer KEY", headers=((b"www-authenticate", b"Bearer"),)
         )
-
-
-def _media_type(headers: Headers) -> bytes:
-    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-
-
-def _check_json(headers: Headers, expected: str = "-H 'Content-Type: application/json'") -> None:
-    given = _media_type(headers)
-    if given != b"application/json":
-        found = given[:60].decode("latin-1") or "missing"
-        raise RequestError(415, f"the content type is {found}", field="Content-Type", expected=expected)

@@ -32,6 +32,13 @@ def predictions(scores: NDArray[Any], config: ModelConfig) -> list[dict[str, Any
     return [_prediction(row, config.labels) for row in probabilities(scores, config.scores)]
 
 
+def named(scores: NDArray[Any], config: ModelConfig, names: NDArray[Any]) -> list[dict[str, Any]]:
+    """One {"label", "probability"} per row, where the model itself names the row's class and model.json names none."""
+    shares = probabilities(scores, config.scores).max(axis=1)
+    pairs = zip(names.reshape(-1).tolist(), shares.tolist(), strict=True)
+    return [{"label": str(name), "probability": round(share, _DIGITS)} for name, share in pairs]
+
+
 def _prediction(row: NDArray[Any], labels: tuple[str, ...] | None) -> dict[str, Any]:
     ranked = best(row, TOP)
     top = [{"label": label_of(index, labels), "probability": round(share, _DIGITS)} for index, share in ranked]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from customai.errors import NotFound, StateError
-from customai.workloads.scoring.keys import Keys, is_whole
+from customai.workloads.scoring.keys import Keys, is_number, is_whole
 
 FORMAT = 1
 MODEL_FILE = "model.onnx"
@@ -18,6 +18,7 @@ CROPS = ("none", "center")
 RESAMPLES = ("bilinear", "bicubic", "nearest", "box", "lanczos")
 CHANNELS = ("rgb", "bgr", "gray")
 LAYOUTS = ("nchw", "nhwc")
+TYPES = ("number", "integer", "text", "boolean")
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,34 @@ class Preprocessing:
 
 
 @dataclass(frozen=True)
-class SmokeTest:
-    """An image in the model folder and the label the model must give it."""
+class Column:
+    """One named value of a row. default is what the model gets for null; without one, null becomes NaN."""
 
-    image: str
+    name: str
+    type: Literal["number", "integer", "text", "boolean"]
+    nullable: bool = False
+    default: float | str | bool | None = None
+
+
+@dataclass(frozen=True)
+class SmokeTest:
+    """An image or a row (a JSON object) in the model folder, and the label the model must give it."""
+
     label: str
+    image: str | None = None
+    row: str | None = None
+
+    @property
+    def file(self) -> str:
+        return self.image or self.row or ""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """model.json. sha256 is the hex digest of model.onnx; labels[i] names class i, None: classes have no names."""
+    """model.json. sha256 is the hex digest of model.onnx; labels[i] names class i, None: classes have no names.
+
+    columns says what a row holds, in the order of the model's input; None: what the model's inputs are called.
+    """
 
     name: str
     version: str
@@ -66,6 +85,7 @@ class ModelConfig:
     labels: tuple[str, ...] | None = None
     scores: Scores = "probabilities"
     preprocessing: Preprocessing | None = None
+    columns: tuple[Column, ...] | None = None
     smoke_test: SmokeTest | None = None
 
     @classmethod
@@ -78,16 +98,28 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
-class ServerConfig:
-    """server.json. max_body in bytes, body_timeout and drain in seconds, max_queue in rows; 0 means automatic."""
+class ServedModel:
+    """A model folder, and the percentage of the requests that it answers; 0: only those that name its version."""
 
-    model: str
+    folder: str
+    traffic: int = 100
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """server.json. models are versions of one model.
+
+    max_body in bytes, max_rows a request, max_queue in rows, body_timeout and drain in seconds; 0 means automatic.
+    """
+
+    models: tuple[ServedModel, ...]
     host: str = "127.0.0.1"
     port: int = 8000
     replicas: int = 1
     threads: int = 0
     max_batch: int = 0
     max_body: int = 10 * 2**20
+    max_rows: int = 10_000
     body_timeout: float = 30.0
     max_queue: int = 1024
     key_sha256: str | None = None
@@ -133,19 +165,22 @@ def _model_config(document: Any, where: str) -> ModelConfig:
         labels=None if labels is None else keys.texts("labels"),
         scores=keys.choice("scores", "probabilities", SCORES),
         preprocessing=_preprocessing(keys.child("preprocessing")),
+        columns=_columns(keys),
         smoke_test=_smoke_test(keys.child("smoke_test")),
     )
-    if config.smoke_test and not config.preprocessing:
+    if config.smoke_test and config.smoke_test.image and not config.preprocessing:
         raise keys.wrong("smoke_test", "null where preprocessing is null: nothing says how to read the image")
+    if config.columns and config.preprocessing:
+        raise keys.wrong("columns", "null where there is preprocessing: a model takes rows or images")
     return config
 
 
 def _server_config(document: Any, where: str) -> ServerConfig:
     keys = Keys(document, where)
     keys.format(FORMAT)
-    default = ServerConfig(model="")
+    default = ServerConfig(models=())
     return ServerConfig(
-        model=keys.text("model"),
+        models=_served_models(keys),
         host=keys.text("host", default.host),
         port=keys.whole("port", default.port, 0, 65535),
         replicas=keys.whole("replicas", default.replicas, 1),
@@ -153,10 +188,43 @@ def _server_config(document: Any, where: str) -> ServerConfig:
         max_batch=keys.whole("max_batch", default.max_batch, 0),
         max_body=keys.whole("max_body", default.max_body, 1),
         body_timeout=keys.number("body_timeout", default.body_timeout, above=0),
+        max_rows=keys.whole("max_rows", default.max_rows, 1),
         max_queue=keys.whole("max_queue", default.max_queue, 1),
         key_sha256=None if keys.optional("key_sha256") is None else keys.digest("key_sha256"),
-        drain=keys.number("drain", default.drain, above=-1),
+        drain=keys.number("drain", default.drain, low=0),
     )
+
+
+def _served_models(keys: Keys) -> tuple[ServedModel, ...]:
+    models = tuple(
+        ServedModel(each.text("folder"), each.whole("traffic", 100, 0, 100)) for each in keys.children("models")
+    )
+    if sum(model.traffic for model in models) != 100:
+        raise keys.wrong("models", "one model or more, whose traffic adds up to 100")
+    return models
+
+
+def _columns(keys: Keys) -> tuple[Column, ...] | None:
+    if keys.optional("columns") is None:
+        return None
+    columns = tuple(_column(each) for each in keys.children("columns"))
+    if not columns or len({column.name for column in columns}) < len(columns):
+        raise keys.wrong("columns", "one column or more, each name once, or null")
+    return columns
+
+
+def _column(keys: Keys) -> Column:
+    type_ = keys.choice("type", "", TYPES)
+    default = keys.optional("default")
+    if default is not None and not _is_a(default, type_):
+        raise keys.wrong("default", f"a {type_}, as the column's type says")
+    return Column(keys.text("name"), type_, keys.truth("nullable", default=False), default)
+
+
+def _is_a(value: Any, type_: str) -> bool:
+    if type_ == "number":
+        return is_number(value)
+    return type(value) is {"integer": int, "text": str, "boolean": bool}[type_]
 
 
 def _preprocessing(keys: Keys | None) -> Preprocessing | None:
@@ -187,10 +255,11 @@ def _preprocessing(keys: Keys | None) -> Preprocessing | None:
 def _smoke_test(keys: Keys | None) -> SmokeTest | None:
     if keys is None:
         return None
-    image = keys.text("image")
-    if Path(image).name != image:
-        raise keys.wrong("image", "the name of a file in the model folder")
-    return SmokeTest(image, keys.text("label"))
+    key = "image" if keys.optional("row") is None else "row"
+    file = keys.text(key)
+    if Path(file).name != file:
+        raise keys.wrong(key, "the name of a file in the model folder")
+    return SmokeTest(keys.text("label"), **{key: file})
 
 
 def _read(path: Path) -> Any:

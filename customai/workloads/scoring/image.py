@@ -46,6 +46,8 @@ def to_row(image: Image.Image, how: Preprocessing, dtype: np.dtype[Any], field: 
     """
     try:
         upright = _eight_bits(ImageOps.exif_transpose(image), how)
+    except MemoryError:  # not the image's fault
+        raise
     except Exception:  # noqa: BLE001 - as above, for broken pixels and broken EXIF
         raise bad(
             _what(field, "is damaged: its pixels cannot be decoded"), field=field, expected="PNG or JPEG"

@@ -1,6 +1,7 @@
 """Reading a JSON object key by key; what is wrong is named by its key path."""
 
 import json
+import math
 import re
 from typing import Any
 
@@ -44,6 +45,12 @@ class Keys:
         value = self.document.get(key)
         return None if value is None else Keys(value, self.where, f"{self.path}{key}.")
 
+    def children(self, key: str) -> "list[Keys]":
+        value = self.document.get(key)
+        if not isinstance(value, list):
+            raise self.wrong(key, "a list of objects")
+        return [Keys(item, self.where, f"{self.path}{key}[{i}].") for i, item in enumerate(value)]
+
     def text(self, key: str, default: str | None = None) -> str:
         value = self.document.get(key, default)
         if not isinstance(value, str) or not value:
@@ -74,10 +81,16 @@ class Keys:
             raise self.wrong(key, f"a whole number from {low}" + (f" to {high}" if high < 2**31 else ""))
         return int(value)
 
-    def number(self, key: str, default: float, *, above: float) -> float:
+    def truth(self, key: str, *, default: bool) -> bool:
         value = self.document.get(key, default)
-        if not is_number(value) or value <= above:
-            raise self.wrong(key, f"a number above {above:g}")
+        if not isinstance(value, bool):
+            raise self.wrong(key, "true or false")
+        return value
+
+    def number(self, key: str, default: float, *, above: float = -math.inf, low: float = -math.inf) -> float:
+        value = self.document.get(key, default)
+        if not is_number(value) or value <= above or value < low:
+            raise self.wrong(key, f"a number from {low:g}" if above == -math.inf else f"a number above {above:g}")
         return float(value)
 
     def numbers(self, key: str) -> tuple[float, ...]:

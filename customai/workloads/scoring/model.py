@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from customai.errors import CustomAIError, NotAvailable, NotFound, RunFailed
 from customai.workloads.scoring.answers import RequestError, bad
-from customai.workloads.scoring.classes import best, probabilities
+from customai.workloads.scoring.classes import best, label_of, probabilities
 from customai.workloads.scoring.config import MODEL_FILE, ModelConfig, Preprocessing, SmokeTest, load_model_config
 from customai.workloads.scoring.image import open_image, to_row
+from customai.workloads.scoring.json_body import parse_object
+from customai.workloads.scoring.rows import Rows, rows_of
 from customai.workloads.scoring.signature import Feed, Signature, Tensor, fits
 from customai.workloads.scoring.tensors import BY_ORT, DATATYPES
 
@@ -35,11 +37,15 @@ class Smoke:
 
 @dataclass(frozen=True)
 class Model:
-    """run(feed) -> outputs, in the signature's order; from any thread. Raises RequestError (400) on a feed it cannot score."""
+    """run(feed) -> outputs, in the signature's order; from any thread. Raises RequestError (400) on a feed it cannot score.
+
+    rows: how it reads rows by column name, None: it does not.
+    """
 
     config: ModelConfig
     signature: Signature
     run: Callable[[Feed], list[NDArray[Any]]]
+    rows: Rows | None = None
     smoke: Smoke | None = None
 
 
@@ -59,11 +65,11 @@ def load(folder: Path | str, threads: int = 1) -> Model:
     )
     check_labels(config, signature, where)
     check_preprocessing(config.preprocessing, signature, where)
-    model = Model(config, signature, _runner(session, [tensor.name for tensor in signature.outputs]))
-    if config.smoke_test is None or config.preprocessing is None:
+    rows = rows_of(config, signature, where)
+    model = Model(config, signature, _runner(session, [tensor.name for tensor in signature.outputs]), rows)
+    if config.smoke_test is None:
         return model
-    smoke = _smoke(model, config.preprocessing, config.smoke_test, folder)
-    return Model(config, signature, model.run, smoke)
+    return replace(model, smoke=_smoke(model, config.smoke_test, folder / config.smoke_test.file))
 
 
 def check_labels(config: ModelConfig, signature: Signature, where: str) -> None:
@@ -193,23 +199,22 @@ def _tensor(node: Any, where: str) -> Tensor:
     return Tensor(node.name, datatype.name, tuple(size if isinstance(size, int) else -1 for size in node.shape))
 
 
-def _smoke(model: Model, how: Preprocessing, test: SmokeTest, folder: Path) -> Smoke:
-    where = str(folder / test.image)
-    tensor = model.signature.inputs[0]
-    try:
-        row = to_row(open_image((folder / test.image).read_bytes()), how, DATATYPES[tensor.datatype].dtype)
-        outputs = model.run({tensor.name: row[np.newaxis]})
-    except FileNotFoundError:
-        raise NotFound(f"there is no {test.image} for the smoke test", where=where) from None
-    except RequestError as error:
-        raise RunFailed(f"the smoke test fails: {error.error}", where=where) from None
-    except OSError as error:
-        raise RunFailed(f"{test.image} cannot be read: {error.strerror}", where=where) from None
-    if model.signature.classes is None:
+def _smoke(model: Model, test: SmokeTest, path: Path) -> Smoke:
+    classes, where = model.signature.classes, str(path)
+    if classes is None:
         raise RunFailed("a smoke test needs a model with a [batch, classes] output", where=where)
-    index, probability = best(probabilities(outputs[model.signature.classes], model.config.scores)[0], 1)[0]
-    labels = model.config.labels
-    label = str(index) if labels is None or index >= len(labels) else labels[index]
+    try:
+        outputs = model.run(_known_feed(model, path.read_bytes()))
+    except FileNotFoundError:
+        raise NotFound(f"there is no {path.name} for the smoke test", where=where) from None
+    except RequestError as error:
+        raise RunFailed(f"the smoke test fails: {error.error}", where=where, hint=error.expected or "") from None
+    except OSError as error:
+        raise RunFailed(f"{path.name} cannot be read: {error.strerror}", where=where) from None
+    index, probability = best(probabilities(outputs[classes], model.config.scores)[0], 1)[0]
+    label = label_of(index, model.config.labels)
+    if model.config.labels is None and model.signature.label is not None:
+        label = str(outputs[model.signature.label].reshape(-1)[0])
     if label != test.label:
         raise RunFailed(
             f"the smoke test expected {test.label!r} and got {label!r} with probability {probability:.3f}",
@@ -217,3 +222,14 @@ def _smoke(model: Model, how: Preprocessing, test: SmokeTest, folder: Path) -> S
             hint="the labels are in another order, the preprocessing is not what the model was trained with, or it is another model",
         )
     return Smoke(label, probability)
+
+
+def _known_feed(model: Model, data: bytes) -> Feed:
+    """The smoke test's image or row as the model's input. Raises RequestError."""
+    how = model.config.preprocessing
+    if how is not None:
+        tensor = model.signature.inputs[0]
+        return {tensor.name: to_row(open_image(data), how, DATATYPES[tensor.datatype].dtype)[np.newaxis]}
+    if model.rows is None:
+        raise bad("the model takes no rows by column name", expected="columns in model.json")
+    return model.rows.feed([parse_object(data)])

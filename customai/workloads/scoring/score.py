@@ -7,31 +7,62 @@ from typing import Any
 import numpy as np
 
 from customai.workloads.scoring.answers import Answer, RequestError, answer, bad
-from customai.workloads.scoring.classes import predictions
+from customai.workloads.scoring.classes import named, predictions
 from customai.workloads.scoring.config import ModelConfig
 from customai.workloads.scoring.json_body import parse_object
-from customai.workloads.scoring.signature import Signature, Tensor
+from customai.workloads.scoring.model import Model
+from customai.workloads.scoring.signature import Feed, Signature, Tensor
 from customai.workloads.scoring.tensors import DATATYPES, Array, shown, to_array
 
 
-def parse(body: bytes, signature: Signature) -> "list[bytes] | Array":
-    """The images' bytes, or the rows as one array. Raises RequestError (400) naming the field."""
+def parse(body: bytes, model: Model, max_rows: int) -> "list[bytes] | Feed":
+    """The images' bytes, or the rows as the model's inputs. Raises RequestError (400) naming the field."""
     document = parse_object(body)
     if ("images" in document) == ("rows" in document):
         raise bad(
             'the body needs either "images" or "rows"', expected='{"images": [base64, ...]} or {"rows": [row, ...]}'
         )
-    if "images" in document:
-        return _images(document["images"])
-    return _rows(document["rows"], signature)
+    key = "images" if "images" in document else "rows"
+    items = document[key]
+    rows = model.rows
+    if not isinstance(items, list) or not items:
+        raise bad(f"{key} is not an array of at least one {key[:-1]}", field=key, expected=_expected(key, model))
+    if len(items) > max_rows:
+        raise bad(f"{key} holds {len(items)}", field=key, expected=f"at most {max_rows} {key} a request")
+    if key == "images":
+        return _images(items)
+    if rows is not None and (isinstance(items[0], dict) or len(model.signature.inputs) > 1):
+        return rows.feed(items)
+    tensor = one_input(model.signature, model.config.name)
+    if isinstance(items[0], dict):
+        raise bad(
+            "the model's columns have no names, so a row is no object",
+            field="rows[0]",
+            expected=_expected(key, model),
+        )
+    return {tensor.name: _rows(items, tensor)}
+
+
+def _expected(key: str, model: Model) -> str:
+    if key == "images":
+        return "base64 texts"
+    if model.rows is not None:
+        return f"objects with {', '.join(model.rows.names)}"
+    return f"rows of shape {list(model.signature.inputs[0].shape[1:])}"
 
 
 def encode(outputs: list[Array], signature: Signature, config: ModelConfig) -> Answer:
-    """A label per row where the model has classes, otherwise its outputs per row."""
+    """Per row a label where the model has classes, a value where it is a regression, otherwise its outputs."""
     model = {"name": config.name, "version": config.version, "sha256": config.sha256}
     rows: list[dict[str, Any]]
     if signature.classes is not None:
-        rows = predictions(outputs[signature.classes], config)
+        scores = outputs[signature.classes]
+        if config.labels is None and signature.label is not None:
+            rows = named(scores, config, outputs[signature.label])
+        else:
+            rows = predictions(scores, config)
+    elif signature.value is not None:
+        rows = [{"value": value} for value in outputs[signature.value].reshape(-1).tolist()]
     else:
         rows = _plain(outputs, signature)
     return answer({"model": model, "predictions": rows})
@@ -47,9 +78,7 @@ def one_input(signature: Signature, name: str) -> Tensor:
     return signature.inputs[0]
 
 
-def _images(items: Any) -> list[bytes]:
-    if not isinstance(items, list) or not items:
-        raise bad("images is not an array of at least one image", field="images", expected="base64 texts")
+def _images(items: list[Any]) -> list[bytes]:
     return [_decoded(item, f"images[{i}]") for i, item in enumerate(items)]
 
 
@@ -64,12 +93,7 @@ def _decoded(item: Any, field: str) -> bytes:
         ) from None
 
 
-def _rows(rows: Any, signature: Signature) -> Array:
-    tensor = signature.inputs[0]
-    if not isinstance(rows, list) or not rows:
-        raise bad(
-            "rows is not an array of at least one row", field="rows", expected=f"rows of shape {list(tensor.shape[1:])}"
-        )
+def _rows(rows: list[Any], tensor: Tensor) -> Array:
     fixed = tensor.shape[0]
     if fixed > 0 and len(rows) % fixed:
         raise bad(
@@ -96,10 +120,10 @@ def _row_shape(row: Any, declared: tuple[int, ...]) -> list[int]:
 
 
 def _plain(outputs: list[Array], signature: Signature) -> list[dict[str, Any]]:
-    named = list(zip((tensor.name for tensor in signature.outputs), outputs, strict=True))
+    pairs = list(zip((tensor.name for tensor in signature.outputs), outputs, strict=True))
     if not signature.batched:
-        return [{"outputs": {name: _value(array) for name, array in named}}]
-    return [{"outputs": {name: _value(array[i]) for name, array in named}} for i in range(len(outputs[0]))]
+        return [{"outputs": {name: _value(array) for name, array in pairs}}]
+    return [{"outputs": {name: _value(array[i]) for name, array in pairs}} for i in range(len(outputs[0]))]
 
 
 def _value(array: Any) -> Any:

@@ -53,6 +53,22 @@ class Signature:
                 return None if tensor.shape[1] == 1 else i
         return None
 
+    @cached_property
+    def label(self) -> int | None:
+        """The index of the output that names each row's class, as scikit-learn's classifiers have it."""
+        return self._single("iuO") if self.classes is not None else None
+
+    @cached_property
+    def value(self) -> int | None:
+        """The index of the one output of a regression: one number a row."""
+        return self._single("f") if len(self.outputs) == 1 else None
+
+    def _single(self, kinds: str) -> int | None:
+        for i, tensor in enumerate(self.outputs):
+            if tensor.shape in ((-1,), (-1, 1)) and DATATYPES[tensor.datatype].dtype.kind in kinds:
+                return i
+        return None
+
 
 def fits(shape: Sequence[int], declared: Sequence[int]) -> bool:
     """Is this shape one the declared shape, with -1 where any size goes, allows?"""

@@ -177,14 +177,15 @@ class Client:
 def serve(folder):
     """serve(onnx, model keys..., server={...}) -> Client; the access log is client.log, a list of bytes."""
     from customai.workloads.scoring.app import create
-    from customai.workloads.scoring.config import ServerConfig
+    from customai.workloads.scoring.config import ServedModel, ServerConfig
     from customai.workloads.scoring.model import load
 
     apps = []
 
     def start(onnx, server=None, **keys):
         log = []
-        app = create(load(folder(onnx, **keys)), ServerConfig(model="x", **(server or {})), log.append)
+        config = ServerConfig((ServedModel("x"),), **(server or {}))
+        app = create([load(folder(onnx, **keys))], config, log.append)
         apps.append(app)
         client = Client(app)
         client.log = log

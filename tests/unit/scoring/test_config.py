@@ -6,6 +6,7 @@ from customai.errors import NotFound, StateError
 from customai.workloads.scoring.config import (
     ModelConfig,
     Preprocessing,
+    ServedModel,
     ServerConfig,
     dump,
     load_model_config,
@@ -15,6 +16,7 @@ from customai.workloads.scoring.config import (
 SHA = "ab" * 32
 MODEL = {"format": 1, "name": "digits", "version": "1", "sha256": SHA}
 IMAGES = {"size": [28, 28], "channels": "gray"}
+AGE = {"name": "age", "type": "number"}
 
 
 def test_what_is_left_out_of_model_json_has_defaults():
@@ -25,7 +27,7 @@ def test_what_is_left_out_of_model_json_has_defaults():
 
 
 def test_what_is_left_out_of_server_json_has_defaults():
-    assert ServerConfig.from_json({"format": 1, "model": "/m"}) == ServerConfig("/m")
+    assert ServerConfig.from_json({"format": 1, "models": [{"folder": "/m"}]}) == ServerConfig((ServedModel("/m"),))
 
 
 def test_both_files_survive_writing_and_reading(tmp_path):
@@ -34,7 +36,11 @@ def test_both_files_survive_writing_and_reading(tmp_path):
     model = ModelConfig.from_json({**MODEL, "labels": ["a", "b"], "preprocessing": images, "smoke_test": smoke})
     (tmp_path / "model.json").write_text(dump(model))
     assert load_model_config(tmp_path) == model
-    server = ServerConfig("/m", port=0, key_sha256=SHA, drain=0)
+    columns = [{"name": "age", "type": "number", "nullable": True}, {"name": "city", "type": "text", "default": "x"}]
+    rows = ModelConfig.from_json({**MODEL, "columns": columns, "smoke_test": {"row": "row.json", "label": "a"}})
+    (tmp_path / "model.json").write_text(dump(rows))
+    assert load_model_config(tmp_path) == rows
+    server = ServerConfig((ServedModel("/m", 75), ServedModel("/n", 25)), port=0, key_sha256=SHA, drain=0)
     (tmp_path / "server.json").write_text(dump(server))
     assert load_server_config(tmp_path / "server.json") == server
 
@@ -61,6 +67,17 @@ def test_both_files_survive_writing_and_reading(tmp_path):
         ({"preprocessing": {**IMAGES, "scale": True}}, "preprocessing.scale is true"),
         ({"smoke_test": {"image": "a.png", "label": "1"}}, "null where preprocessing is null"),
         ({"preprocessing": IMAGES, "smoke_test": {"image": "../a.png", "label": "1"}}, "a file in the model folder"),
+        ({"smoke_test": {"row": "a/b", "label": "1"}}, 'smoke_test.row is "a/b"; expected the name of a file'),
+        ({"columns": 1}, "columns is 1; expected a list of objects"),
+        ({"columns": []}, "columns is []; expected one column or more"),
+        ({"columns": [AGE, AGE]}, "each name once"),
+        ({"columns": [7]}, "columns[0] must be a JSON object"),
+        ({"columns": [{**AGE, "name": ""}]}, 'columns[0].name is ""; expected a text'),
+        ({"columns": [{**AGE, "type": "float"}]}, "expected number | integer | text | boolean"),
+        ({"columns": [{**AGE, "nullable": 1}]}, "columns[0].nullable is 1; expected true or false"),
+        ({"columns": [{**AGE, "default": "x"}]}, 'columns[0].default is "x"; expected a number'),
+        ({"columns": [{**AGE, "type": "integer", "default": True}]}, "columns[0].default is true"),
+        ({"columns": [AGE], "preprocessing": IMAGES}, "a model takes rows or images"),
     ],
 )
 def test_a_wrong_key_in_model_json_is_named_by_its_path(change, message):
@@ -74,7 +91,16 @@ def test_a_wrong_key_in_model_json_is_named_by_its_path(change, message):
     ("change", "message"),
     [
         ({"format": 9}, "format 9 is not known here"),
-        ({"model": None}, "model is null"),
+        ({"models": None}, "models is null"),
+        ({"models": []}, "models is []; expected one model or more, whose traffic adds up to 100"),
+        ({"models": [{"folder": ""}]}, 'models[0].folder is ""'),
+        (
+            {"models": [{"folder": "/m", "traffic": 101}]},
+            "models[0].traffic is 101; expected a whole number from 0 to 100",
+        ),
+        ({"models": [{"folder": "/m", "traffic": 90}]}, "adds up to 100"),
+        ({"drain": -0.5}, "drain is -0.5; expected a number from 0"),
+        ({"max_rows": 0}, "max_rows is 0"),
         ({"port": 65536}, "port is 65536; expected a whole number from 0 to 65535"),
         ({"replicas": 0}, "replicas is 0; expected a whole number from 1"),
         ({"max_body": 1.5}, "max_body is 1.5"),
@@ -84,7 +110,7 @@ def test_a_wrong_key_in_model_json_is_named_by_its_path(change, message):
 )
 def test_a_wrong_key_in_server_json_is_named(change, message):
     with pytest.raises(StateError) as caught:
-        ServerConfig.from_json({"format": 1, "model": "/m", **change})
+        ServerConfig.from_json({"format": 1, "models": [{"folder": "/m"}], **change})
     assert message in caught.value.message
 
 
@@ -102,10 +128,10 @@ def test_a_file_that_is_not_json_is_told_with_its_place(tmp_path, text):
 
 
 def test_the_replicas_share_the_cores():
-    assert ServerConfig("m", replicas=2).threads_per_replica(8) == 4
-    assert ServerConfig("m", replicas=9).threads_per_replica(8) == 1
-    assert ServerConfig("m", replicas=9, threads=3).threads_per_replica(8) == 3
+    assert ServerConfig((ServedModel("m"),), replicas=2).threads_per_replica(8) == 4
+    assert ServerConfig((ServedModel("m"),), replicas=9).threads_per_replica(8) == 1
+    assert ServerConfig((ServedModel("m"),), replicas=9, threads=3).threads_per_replica(8) == 3
 
 
 def test_a_config_is_json(tmp_path):
-    assert json.loads(dump(ServerConfig("/m")))["format"] == 1
+    assert json.loads(dump(ServerConfig((ServedModel("/m"),))))["format"] == 1

@@ -155,13 +155,13 @@ def test_what_json_cannot_hold_comes_back_as_null(serve, models):
 
 def test_many_requests_at_once_share_runs_and_get_their_own_answers(serve, models):
     client = serve(models.linear())
-    before = client.app.batcher.runs
+    before = client.app.versions[0].batcher.runs
     rows = [[i, 1, 2, 3] for i in range(100)]
     requests = [
         (PATH, {"id": str(i), "inputs": [{**GOOD, "shape": [1, 4], "data": row}]}) for i, row in enumerate(rows)
     ]
     answers = client.together(requests)
-    assert client.app.batcher.runs - before < 10
+    assert client.app.versions[0].batcher.runs - before < 10
     weights = np.arange(12, dtype=np.float32).reshape(4, 3) / 10
     for i, (status, _, answer) in enumerate(answers):
         scores = np.exp(np.float32(rows[i]) @ weights)

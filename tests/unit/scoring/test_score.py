@@ -74,10 +74,10 @@ def test_a_model_without_classes_answers_its_outputs(serve, models):
 
 def test_a_model_that_takes_one_row_at_a_time_is_given_one_at_a_time(serve, models):
     client = serve(models.linear(rows=1))
-    before = client.app.batcher.runs
+    before = client.app.versions[0].batcher.runs
     answer = client.post("/score", {"rows": [[1, 2, 3, 4]] * 3})[2]
     assert len(answer["predictions"]) == 3
-    assert client.app.batcher.runs - before == 3
+    assert client.app.versions[0].batcher.runs - before == 3
 
 
 @pytest.mark.parametrize(
