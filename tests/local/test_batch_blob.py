@@ -1,0 +1,157 @@
+"""Data sets in blob storage: Azurite, the storage service's own emulator, through adlfs. The same spec as for folders."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+adlfs = pytest.importorskip("adlfs", reason="blob storage needs: pip install 'customai[blob]'")
+import pyarrow.parquet as pq  # noqa: E402
+
+REPOSITORY = Path(__file__).parents[2]
+ACCOUNT = "devstoreaccount1"
+# The emulator's well-known account key: published, the same everywhere, no secret.
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The connection string of an Azurite of the test's own; installed by npm, unless `make azurite` has."""
+    program = shutil.which("azurite-blob") or _installed(tmp_path_factory.mktemp("npm"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data = tmp_path_factory.mktemp("azurite")
+    where = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(data)]
+    process = subprocess.Popen(
+        [program, *where, "--silent", "--skipApiVersionCheck", "--disableTelemetry"], stdout=subprocess.DEVNULL
+    )
+    try:
+        _wait_for(port)
+        yield (
+            f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
+            f"BlobEndpoint=http://127.0.0.1:{port}/{ACCOUNT};"
+        )
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+def _installed(folder: Path) -> str:
+    made = REPOSITORY / ".azurite" / "node_modules" / ".bin" / "azurite-blob"
+    if made.exists():
+        return str(made)
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("Azurite needs npm, which is not installed here")
+    command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), "azurite@3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    if done.returncode != 0:
+        pytest.skip(f"npm cannot install Azurite here: {done.stderr.strip()[-200:]}")
+    return str(folder / "node_modules" / ".bin" / "azurite-blob")
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError("Azurite does not listen")
+
+
+class Container:
+    """A container of its own, and a copy of a path whose input and output are in it."""
+
+    def __init__(self, connection: str, tmp_path: Path, path: str, folder: str) -> None:
+        self.files = adlfs.AzureBlobFileSystem(connection_string=connection, skip_instance_cache=True)
+        self.name = f"test-{uuid.uuid4().hex[:12]}"
+        self.files.mkdir(self.name)
+        self.connection = connection
+        self.spec = tmp_path / path / "customai.yaml"
+        shutil.copytree(REPOSITORY / "paths" / path, self.spec.parent, ignore=shutil.ignore_patterns("predictions"))
+        for file in sorted((self.spec.parent / folder).iterdir()):
+            self.files.put_file(str(file), f"{self.name}/in/{file.name}")
+        shutil.rmtree(self.spec.parent / folder)
+
+    def at(self, scheme: str) -> None:
+        """The spec's input and output, as URLs of this scheme."""
+        host = f"@{ACCOUNT}.blob.core.windows.net" if scheme != "az" else ""
+        text = self.spec.read_text()
+        for key, folder in (("input", "in"), ("output", "out")):
+            text = re.sub(rf"(?m)^{key}: \S+", f"{key}: {scheme}://{self.name}{host}/{folder}", text)
+        self.spec.write_text(text)
+
+    def names(self) -> list[str]:
+        self.files.invalidate_cache()
+        return sorted(name.removeprefix(f"{self.name}/out/") for name in self.files.find(f"{self.name}/out"))
+
+    def table(self, run: str = "deploy") -> Any:
+        names = [name for name in self.names() if name.startswith(f"run={run}/part-")]
+        parts = [pq.ParquetFile(self.files.open(f"{self.name}/out/{name}")).read() for name in names]
+        return [row for part in parts for row in part.to_pylist()]
+
+
+def test_rows_of_a_container_are_scored_into_it(azurite: str, tmp_path: Path, cli: Any) -> None:
+    container = Container(azurite, tmp_path, "2-4", "data")
+    container.at("abfss")
+    environment = {"AZURE_STORAGE_CONNECTION_STRING": azurite}
+    cli("deploy", container.spec, **environment)
+    assert sorted(row["reading"] for row in container.table()) == list(range(9216))
+    assert "run=deploy/_summary.json" in container.names()
+    again = cli("score-batch", "run", container.spec, "-o", "json", **environment).json
+    assert (again["unchanged"], again["rows"]) == (True, 9216)
+    first = next(iter(container.files.find(f"{container.name}/in")))
+    container.files.rm_file(first)  # the input has changed: the run is replaced as a whole
+    less = cli("score-batch", "run", container.spec, "-o", "json", **environment).json
+    assert (less["unchanged"], less["rows"], less["files"]) == (False, 6912, 3)
+    assert len(container.table()) == 6912
+    for scheme in ("wasbs", "az"):  # other names of the same place
+        container.at(scheme)
+        assert cli("score-batch", "run", container.spec, "--dry-run", "-o", "json", **environment).json["rows"] == 6912
+    state = Path(os.environ["CUSTOMAI_HOME"])
+    kept = [file for file in state.rglob("*") if file.is_file() and KEY.encode() in file.read_bytes()]
+    assert kept == [], "the account's key is written nowhere"
+    cli("destroy", container.spec, "--yes", **environment)
+
+
+def test_images_of_a_container_and_of_a_zip_in_it_are_scored(azurite: str, tmp_path: Path, cli: Any) -> None:
+    container = Container(azurite, tmp_path, "2-6", "images")
+    container.at("az")
+    environment = {"AZURE_STORAGE_CONNECTION_STRING": azurite}
+    cli("deploy", container.spec, **environment)
+    rows = container.table()
+    assert len(rows) == 100
+    archive = shutil.make_archive(str(tmp_path / "images"), "zip", REPOSITORY / "paths" / "2-6" / "images")
+    container.files.put_file(archive, f"{container.name}/images.zip")
+    url = f"az://{container.name}/images.zip"
+    cli("score-batch", "run", container.spec, "--input", url, "--name", "zipped", **environment)
+    assert container.table("zipped") == rows
+    cli("destroy", container.spec, "--yes", **environment)
+
+
+def test_what_is_wrong_with_the_storage_is_told_in_words(azurite: str, tmp_path: Path, cli: Any) -> None:
+    container = Container(azurite, tmp_path, "2-4", "data")
+    container.at("az")
+    other = base64.b64encode(bytes(64)).decode()
+    failed = cli("deploy", container.spec, code=3, AZURE_STORAGE_CONNECTION_STRING=azurite.replace(KEY, other))
+    failed.failed(3, "no right to this storage", "AZURE_STORAGE_ACCOUNT_KEY")
+    container.spec.write_text(container.spec.read_text().replace("/in ", "/nowhere "))
+    failed = cli("deploy", container.spec, code=2, AZURE_STORAGE_CONNECTION_STRING=azurite)
+    failed.failed(2, "there is nothing under this URL", "nowhere")
+    cli("destroy", container.spec, "--yes")
