@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Bytecode is compiled once, so that every later start is quick.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test fast lint docs benchmarks clean
+.PHONY: demo test fast lint docs benchmarks azurite clean
 .DEFAULT_GOAL := help
 
 help:
@@ -49,6 +49,15 @@ $(VENV)/.serve: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.serve
+
+# Blob storage on this machine: Microsoft's emulator, from npm, on port 10000, until Ctrl-C. Its data are in .azurite.
+azurite: .azurite/node_modules
+	@echo "export AZURE_STORAGE_CONNECTION_STRING='DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;'"
+	.azurite/node_modules/.bin/azurite-blob --location .azurite/data --skipApiVersionCheck --disableTelemetry
+
+.azurite/node_modules:
+	@command -v npm > /dev/null || { echo "Azurite needs npm: https://nodejs.org"; exit 1; }
+	npm install --no-audit --no-fund --prefix .azurite azurite@3
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

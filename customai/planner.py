@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from customai import paths, spec
-from customai.errors import SpecError
-from customai.model import Plan, digest
+from customai.errors import NotAvailable, SpecError
+from customai.model import Plan, Step, digest
 from customai.targets.base import Target
 
 FILE = "customai.yaml"
@@ -43,6 +43,11 @@ class SpecFiles:
 
     def absolute(self, name: str) -> str:
         return str((self.folder / Path(name).expanduser()).resolve())
+
+    def output(self, name: str) -> str:
+        """Where results go: beside the spec; for a path's own spec, which is no place of the user's, where they are."""
+        folder = Path.cwd() if self.folder.resolve().parent == paths.folders().resolve() else self.folder
+        return str((folder / Path(name).expanduser()).resolve())
 
     def sha256(self, name: str) -> str:
         return _sha256(self.absolute(name))
@@ -109,8 +114,12 @@ def read(file: Path) -> Source:
 
 
 def plan(source: Source, target: Target) -> Plan:
-    """The path's steps as this target's requests; steps of a kind that does not exist there are left out."""
-    asked = paths.module_of(source.path).steps(source.spec, SpecFiles(source.file.parent))
+    """The path's steps as this target's requests; steps of a kind that does not exist there are left out.
+
+    Raises:
+        NotAvailable: the path does not run on this target yet.
+    """
+    asked = _steps(source, target)
     steps = [step for step in asked if target.lowers(step.kind)]
     there = {step.id for step in steps}
     return Plan(
@@ -123,6 +132,23 @@ def plan(source: Source, target: Target) -> Plan:
             for step in steps
         ),
     )
+
+
+def _steps(source: Source, target: Target) -> tuple[Step, ...]:
+    module, files = paths.module_of(source.path), SpecFiles(source.file.parent)
+    steps: tuple[Step, ...]
+    if target.name == "local":
+        steps = module.steps(source.spec, files)
+        return steps
+    compose = getattr(module, f"{target.name}_steps", None)
+    if compose is None or source.path.id not in paths.ELSEWHERE[target.name]:
+        ready = " and ".join(paths.ELSEWHERE.get(target.name, ())) or "none yet"
+        raise NotAvailable(
+            f"path {source.path.id} does not run on target {target.name} yet",
+            hint=f"what does: {ready}; on this machine: --target local",
+        )
+    steps = compose(source.spec, files, target.surroundings(source.spec))
+    return steps
 
 
 def _path(text: str, file: Path) -> paths.Path:

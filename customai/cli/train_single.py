@@ -21,10 +21,22 @@ from customai.model import Json, Plan
 
 def deployed(plan: Plan, outputs: Json, given: str) -> Iterator[str]:
     """What to tell once it is trained: how good, where the model is, and what to type next."""
+    if plan.target == "azure":
+        yield from _machine(plan, outputs)
+        return
     run = outputs["train"]
     yield from ui.table(list(_rows(run)))
     yield ""
     yield f"Look into it: customai {paths.PATHS[plan.path].group} open {given}" if plan.path == "1-1" else _card(run)
+
+
+def _machine(plan: Plan, outputs: Json) -> Iterator[str]:
+    """A machine in Azure: how to get there."""
+    vm = next(step.inputs["body"]["properties"] for step in plan.steps if step.kind == "dsvm")
+    yield f"The machine is up: {vm['hardwareProfile']['vmSize']}"
+    address, user = outputs["public-ip"]["address"], vm["osProfile"]["adminUsername"]
+    inside = any(step.kind == "nat_gateway" for step in plan.steps)
+    yield "It is reached from its own network only" if inside else f"Log in: ssh {user}@{address}"
 
 
 def _rows(run: Json) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from customai.errors import NotAvailable, SpecError
 from customai.model import Step
+from customai.spec import key
 
 
 @dataclass(frozen=True)
@@ -28,17 +29,48 @@ class Path:
 PATHS = {
     path.id: path
     for path in (
-        Path("1-1", "train-single", "Training on a single node", "Data Science Virtual Machine"),
-        Path("1-2", "train-multi", "Training on many nodes", "Azure ML compute cluster, after Batch AI"),
+        Path(
+            "1-1",
+            "train-single",
+            "Training on a single node",
+            "Data Science Virtual Machine",
+            "customai.paths.train_single",
+        ),
+        Path(
+            "1-2",
+            "train-multi",
+            "Training on many nodes",
+            "Azure ML compute cluster, after Batch AI",
+            "customai.paths.train_multi",
+        ),
         Path(
             "2-1",
             "score-realtime",
             "Real-time scoring, machine learning with Spark",
             "Azure Databricks + ONNX endpoint",
+            "customai.paths.score_realtime_spark",
         ),
-        Path("2-2", "score-realtime", "Real-time scoring, machine learning", "Azure ML online endpoint"),
-        Path("2-3", "score-batch", "Batch scoring, machine learning with Spark", "Azure Databricks job, after AZTK"),
-        Path("2-4", "score-batch", "Batch scoring, machine learning", "Azure ML batch endpoint"),
+        Path(
+            "2-2",
+            "score-realtime",
+            "Real-time scoring, machine learning",
+            "Azure ML online endpoint",
+            "customai.paths.score_realtime",
+        ),
+        Path(
+            "2-3",
+            "score-batch",
+            "Batch scoring, machine learning with Spark",
+            "Azure Databricks job, after AZTK",
+            "customai.paths.score_batch_spark",
+        ),
+        Path(
+            "2-4",
+            "score-batch",
+            "Batch scoring, machine learning",
+            "Azure ML batch endpoint",
+            "customai.paths.score_batch",
+        ),
         Path(
             "2-5",
             "score-realtime",
@@ -46,24 +78,37 @@ PATHS = {
             "Azure Kubernetes Service",
             "customai.paths.score_realtime",
         ),
-        Path("2-6", "score-batch", "Batch scoring, deep learning", "Azure ML GPU cluster, after Batch AI"),
+        Path(
+            "2-6",
+            "score-batch",
+            "Batch scoring, deep learning",
+            "Azure ML GPU cluster, after Batch AI",
+            "customai.paths.score_batch",
+        ),
     )
 }
 
-GROUPS = {
-    "train-single": "Train on one machine (1-1).",
-    "train-multi": "Train on many machines (1-2).",
-    "score-realtime": "Score one request at a time, at once (2-1, 2-2, 2-5).",
-    "score-batch": "Score a whole data set (2-3, 2-4, 2-6).",
-}
+
+# What runs on another target than this machine: its module then composes TARGET_steps(spec, files, surroundings).
+ELSEWHERE: dict[str, tuple[str, ...]] = {"azure": ("1-1", "2-5")}
+
+
+@dataclass(frozen=True)
+class AnySpec:
+    """What every path's customai.yaml has: the path, which decides what else there is."""
+
+    path: str = key("The learning path.", expected=f"one of {', '.join(PATHS)}")
 
 
 class Files(Protocol):
     """The files that a spec names, relative to its own folder."""
 
     def absolute(self, name: str) -> str: ...
+    def output(self, name: str) -> str: ...
     def sha256(self, name: str) -> str: ...
     def lines(self, name: str) -> list[str]: ...
+    def listing(self, name: str) -> str: ...
+    def matching(self, pattern: str) -> dict[str, str]: ...
 
 
 class Module(Protocol):
@@ -95,6 +140,11 @@ def module_of(path: Path) -> Any:
         ready = ", ".join(other.id for other in PATHS.values() if other.module is not None)
         raise NotAvailable(f"path {path.id} ({path.title.lower()}) does not run yet", hint=f"what runs today: {ready}")
     return import_module(path.module)
+
+
+def specs() -> dict[str, type]:
+    """What the customai.yaml of every path that runs may say: path id -> the class of its spec."""
+    return {path.id: module_of(path).Spec for path in PATHS.values() if path.module is not None}
 
 
 def folders() -> FilePath:

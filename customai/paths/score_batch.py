@@ -207,7 +207,7 @@ def _request(spec: Spec, files: Files) -> Json:
         "kind": "images" if spec.path == "2-6" else "rows",
         "run": spec.run,
         "input": spec.input if "://" in spec.input else files.absolute(spec.input),
-        "output": spec.output if "://" in spec.output else files.absolute(spec.output),
+        "output": spec.output if "://" in spec.output else files.output(spec.output),
         **{name: list(getattr(spec, name)) for name in ("columns", "keep")},
         **{name: getattr(spec, name) for name in ("predictions", "delimiter", "null_text", "csv", "limit_errors")},
         **{name: getattr(spec, name) for name in ("workers", "batch", "chunk")},
