@@ -143,7 +143,7 @@ def test_path_2_6_scores_every_image_and_lists_the_damaged_one(digits: Copy) -> 
 
 def test_deploy_does_nothing_twice_and_scores_again_when_input_or_output_have_changed(sensors: Copy) -> None:
     sensors("deploy")
-    assert "is up as it was: nothing to do" in sensors("deploy").out
+    assert "is done as it was: nothing to do" in sensors("deploy").out
     first = min((sensors.folder / "data").iterdir())
     first.rename(sensors.folder / "aside.parquet")
     assert "scored  6,912" in sensors("deploy").out

@@ -114,7 +114,7 @@ def test_the_path_runs_as_it_stands(churn, cli):
     out = churn.deploy().out
     assert "version 1, 90 % of the requests" in out
     assert "version 2, 10 % of the requests" in out
-    assert "'leaves' with 86." in out
+    assert "'leaves', as expected (86." in out
     samples = churn.folder / "samples"
     told = cli("score", churn.spec, samples / "leaves.json", samples / "stays.json", "-o", "json").json["predictions"]
     assert [one["label"] for one in told] == ["leaves", "stays"]

@@ -1,0 +1,14 @@
+"""Spark at work: sessions that start quietly and fail in plain words, scoring as Spark columns, batch runs, streams.
+
+    session.py    Java found and checked, a quiet Spark session, Spark's errors in our words
+    export.py     a trained SparkML pipeline as one ONNX file that decides as Spark does; its trees: trees.py
+    pipeline.py   what a pipeline reads
+    request.py    what a job is asked, as JSON
+    scorer.py     DataFrame -> the same rows with label, probability and error: by onnxruntime, or by the pipeline itself
+    dataset.py    what is to be scored: its files, rows and columns, looked at before Spark starts
+    output.py     a folder that appears as a whole
+    batch.py      a job: a data set in, OUTPUT/run=NAME out, as a whole or not at all; from and to blobs: remote.py
+    stream.py     work without end: what arrives (source.py) is scored, each row once, also after a crash
+
+pyspark is imported inside functions: everything else here can be asked without it.
+"""
