@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import Protocol
 
@@ -47,10 +47,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Change:
-    """What `up` would do to a step: create | change | keep | delete."""
+    """What `up` would do to a step: create | change | keep | delete; `ways`: the properties that are otherwise."""
 
     step: Step
     action: str
+    ways: tuple[Json, ...] = ()
 
 
 class StepsFailed(RunFailed):
@@ -111,6 +112,25 @@ def diff(plan: Plan, target: Target, journal: Journal | None) -> tuple[Change, .
     return (*changes, *(Change(entry.step, "delete") for id_, entry in known.items() if id_ not in wanted))
 
 
+def compare(plan: Plan, target: Target, journal: Journal | None) -> tuple[Change, ...]:
+    """What `up` would do by what is there, whoever made it: for a target that knows its things again by their ids."""
+    known = journal.known if journal is not None else {}
+    outputs = {id_: entry.outputs for id_, entry in known.items() if entry.outputs is not None}
+    steps = ordered(plan.steps)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        seen = list(pool.map(lambda step: target.read(informed(step, outputs), outputs.get(step.id)), steps))
+    changes = (
+        Change(
+            step,
+            "create" if not each.present else "keep" if each.as_left else "change",
+            tuple((each.detail or {}).get("differences", ())),
+        )
+        for step, each in zip(steps, seen, strict=True)
+    )
+    wanted = {step.id for step in plan.steps}
+    return (*changes, *(Change(entry.step, "delete") for id_, entry in known.items() if id_ not in wanted))
+
+
 def ordered(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """The steps, each after what it needs."""
     by_id = {step.id: step for step in steps}
@@ -121,8 +141,15 @@ def _is_as_left(step: Step, before: Known, outputs: Mapping[str, Json], target: 
     return (
         before.done
         and before.digest == fingerprint(step, outputs, target)
-        and target.read(step, before.outputs).as_left
+        and target.read(informed(step, outputs), before.outputs).as_left
     )
+
+
+def informed(step: Step, outputs: Mapping[str, Json]) -> Step:
+    """The step with what is known by now in the place of its references; secrets stay where they are."""
+    if any(ref.step not in outputs for ref in refs(step.inputs)):
+        return step
+    return replace(step, inputs=resolve(step.inputs, outputs, lambda name: {"$secret": name}), after=step.needs)
 
 
 def fingerprint(step: Step, outputs: Mapping[str, Json], target: Target) -> str:
@@ -131,7 +158,7 @@ def fingerprint(step: Step, outputs: Mapping[str, Json], target: Target) -> str:
     def hashed(name: str) -> str:
         return hashlib.sha256(target.secret(name).encode()).hexdigest()
 
-    return digest({"verb": step.verb, "kind": step.kind, "inputs": resolve(step.inputs, outputs, hashed)})
+    return digest({"verb": step.verb, "kind": step.kind, "inputs": resolve(target.asked(step), outputs, hashed)})
 
 
 class _Walk:

@@ -6,12 +6,13 @@ import sys
 
 import click
 
-from customai import engine, ui
+from customai import engine, paths, ui
 from customai.cli import options
-from customai.errors import CustomAIError
+from customai.errors import Conflict, CustomAIError, TargetError
 from customai.journal import Journal, home, locked
 from customai.model import Json
 from customai.targets import load
+from customai.targets.base import Watch
 
 
 @click.command("destroy")
@@ -30,18 +31,31 @@ def command(deployment: str, *, yes: bool, output: str) -> int:
             output,
         )
         return 0
-    if not yes:
-        _ask(journal)
+    _ask(journal, yes=yes)
     receipt, error = _destroy(journal, deployment, output)
     if error is not None and output != "json":
         raise error
     gone = ", ".join(receipt["deleted"])
-    ui.show(receipt, [f"{journal.header.name} is gone: {gone}. Nothing of it is left running or on disk."], output)
+    written = (
+        " What it wrote into folders of yours stays." if paths.find(journal.header.path).group == "score-batch" else ""
+    )
+    left = f"Nothing of it is left running or on disk.{written}"
+    ui.show(receipt, [f"{journal.header.name} is gone: {gone}. {left}"], output)
     return 1 if receipt["remaining"] else 0
 
 
-def _ask(journal: Journal) -> None:
+def _ask(journal: Journal, *, yes: bool) -> None:
     name, steps = journal.header.name, ", ".join(journal.known)
+    target = load(journal.header.target, journal.folder)
+    beside = target.beside([known.step for known in journal.known.values()])
+    others = ", ".join(each.rpartition("/")[2] for each in beside)
+    if beside and (yes or not sys.stdin.isatty()):
+        hint = "move them, or answer on a terminal: customai destroy, without --yes"
+        raise Conflict(f"customai did not make everything there, so --yes does not count: {others}", hint=hint)
+    if yes:
+        return
+    if beside:
+        ui.say(f"There is also what customai did not make: {others}. It stays, and so does the group it is in.")
     if not sys.stdin.isatty():
         raise click.UsageError(f"destroy asks before it deletes {name}; where nobody can answer, give --yes")
     click.confirm(
@@ -57,6 +71,10 @@ def _destroy(journal: Journal, given: str, output: str) -> tuple[Json, CustomAIE
         journal = Journal.start(folder, journal.header)
         target = load(journal.header.target, folder)
         with ui.watching(output) as observer:
+            if target.costs and output == "text":
+                ui.say(f"Taking {journal.header.name} away on {journal.header.target}; this may take minutes")
+            with contextlib.suppress(TargetError):  # then each is taken away by itself, or says why not
+                target.sweep([known.step for known in journal.known.values()], Watch())
             results = engine.down(target, journal, observer)
         if not journal.known:
             for left in folder.iterdir():

@@ -41,12 +41,12 @@ def target(function: F) -> F:
 
 
 def complete_path(context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
-    """The paths that run and are of the command's group."""
+    """The paths of the command's group."""
     group = _group(context)
     return [
         CompletionItem(id_, help=path.title)
         for id_, path in paths.PATHS.items()
-        if path.module is not None and group in (None, path.group) and id_.startswith(start)
+        if group in (None, path.group) and id_.startswith(start)
     ]
 
 

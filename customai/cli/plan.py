@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Sequence
 
 import click
 
-from customai import engine, planner, ui
+from customai import engine, planner, resources, ui
 from customai.cli import options
+from customai.engine import Change
+from customai.errors import TargetError
 from customai.journal import Journal, folder_of
+from customai.model import Plan
 from customai.targets import load
+from customai.targets.base import Target
 
 MARKS = {"create": "+", "change": "~", "keep": "=", "delete": "-"}
 
@@ -22,14 +27,55 @@ def command(spec: str, target: str, output: str) -> None:
     folder = folder_of(source.name)
     there = load(target, folder)
     plan = planner.plan(source, there)
-    changes = engine.diff(plan, there, Journal.read(folder))
-    result = plan.to_json() | {"changes": [{"id": change.step.id, "action": change.action} for change in changes]}
-    rows = [(MARKS[change.action], change.step.id, change.action, change.step.why) for change in changes]
+    changes = _changes(plan, there, Journal.read(folder))
+    result = plan.to_json() | {"changes": None if changes is None else [_told(change) for change in changes]}
+    ui.show(result, _lines(plan, changes, spec), output)
+
+
+def _changes(plan: Plan, there: Target, journal: Journal | None) -> tuple[Change, ...] | None:
+    """What is to be done; None where it is not known what is there: no login, or no way to ask."""
+    if there.name == "local":
+        return engine.diff(plan, there, journal)
+    if not there.can_read():
+        return None
+    try:
+        return engine.compare(plan, there, journal)
+    except TargetError as error:
+        ui.say(f"What is there already is not known: {error.message}")
+        return None
+
+
+def _told(change: Change) -> dict[str, object]:
+    found: dict[str, object] = {"id": change.step.id, "action": change.action}
+    return found | ({"differences": list(change.ways)} if change.ways else {})
+
+
+def _lines(plan: Plan, changes: Sequence[Change] | None, spec: str) -> Iterator[str]:
+    yield f"{plan.name} (path {plan.path}) on target {plan.target}"
+    yield ""
+    if plan.target == "local":
+        rows = [(MARKS[each.action], each.step.id, each.action, each.step.why) for each in changes or ()]
+        yield from ui.table(rows, ("", "STEP", "ACTION", "WHY"))
+    else:
+        planned = changes if changes is not None else [Change(step, "") for step in engine.ordered(plan.steps)]
+        yield from table_of(planned)
+    yield ""
+    deploy = f"customai deploy {shlex.quote(spec)}" + ("" if plan.target == "local" else f" --target {plan.target}")
+    if changes is None:
+        yield f"{len(plan.steps)} steps; what is there already shows only with a login (az login): {deploy}"
+        return
     to_do = sum(change.action != "keep" for change in changes)
-    summary = (
-        f"{to_do} of {len(changes)} steps to do: customai deploy {shlex.quote(spec)}"
-        if to_do
-        else "Nothing to do: it is as planned."
-    )
-    head = f"{plan.name} (path {plan.path}) on target {plan.target}"
-    ui.show(result, [head, "", *ui.table(rows, ("", "STEP", "ACTION", "WHY")), "", summary], output)
+    yield f"{to_do} of {len(changes)} steps to do: {deploy}" if to_do else "Nothing to do: it is as planned."
+
+
+def table_of(changes: Sequence[Change]) -> Iterator[str]:
+    """Resource by resource: what would be done, and each property that differs."""
+    rows = [
+        (MARKS.get(each.action, " "), each.step.id, *resources.name_and_size(each.step), each.step.why)
+        for each in changes
+    ]
+    table = ui.table(rows, ("", "RESOURCE", "NAME", "SIZE", "WHY"))
+    yield next(table)
+    for change, line in zip(changes, table, strict=True):
+        yield line
+        yield from (f"     {way}" for way in map(resources.way, change.ways))

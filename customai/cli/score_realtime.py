@@ -122,7 +122,7 @@ def deployed(plan: Plan, outputs: Json, given: str) -> Iterator[str]:
         yield from ui.table(rows)
         return
     answer, file = outputs[known.id], known.inputs["file"]
-    yield from ui.table([*rows, ("smoke test", f"'{answer['label']}' with {answer['probability']:.1%}, as expected")])
+    yield from ui.table([*rows, ("smoke test", f"'{answer['label']}', as expected ({answer['probability']:.1%})")])
     yield ""
     yield "Try it:"
     yield f"  customai score {given} {shlex.quote(file)}"

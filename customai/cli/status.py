@@ -4,13 +4,16 @@ from collections.abc import Iterator
 
 import click
 
-from customai import ui
+from customai import engine, resources, ui
 from customai.cli import options
-from customai.errors import NotFound
+from customai.errors import NotFound, TargetError
 from customai.journal import Journal
-from customai.model import Json
+from customai.model import Json, Step
 from customai.targets import load
+from customai.targets.base import Observed
 from customai.targets.local_job import describe
+
+UNREAD = Observed(present=False, as_left=False)
 
 
 @click.command("status")
@@ -27,9 +30,19 @@ def command(deployment: str | None, output: str) -> None:
 def _status(journal: Journal) -> Json:
     header = journal.header
     target = load(header.target, journal.folder)
-    steps, jobs, endpoint, models, shares = [], [], None, [], {}
+    steps, jobs, endpoint, models, shares, found = [], [], None, [], {}, []
+    outputs = {id_: known.outputs for id_, known in journal.known.items() if known.outputs is not None}
+    unread: TargetError | None = None
     for known in journal.known.values():
-        seen = target.read(known.step, known.outputs)
+        step = engine.informed(known.step, outputs)
+        try:
+            seen = target.read(step, known.outputs) if unread is None else UNREAD
+        except TargetError as error:  # no login, no way to ask: what is known here is told all the same
+            if header.target == "local":
+                raise
+            unread, seen = error, UNREAD
+        if step.is_request:
+            found.append(_resource(step, seen))
         steps.append(
             {"id": known.step.id, "event": known.event, "as_left": known.done and seen.as_left, "since": known.time}
         )
@@ -71,6 +84,23 @@ def _status(journal: Journal) -> Json:
         "versions": versions,
         "jobs": jobs,
         "steps": steps,
+        **({"resources": found} if found else {}),
+        **({"error": unread.to_json()} if unread is not None else {}),
+    }
+
+
+def _resource(step: Step, seen: Observed) -> Json:
+    """A resource as it is now, and every property that is not as it was left."""
+    detail = seen.detail or {}
+    name, size = resources.name_and_size(step)
+    return {
+        "id": step.id,
+        "kind": step.kind,
+        "name": name,
+        "size": size,
+        "resource": str(step.inputs["url"]).partition("?")[0],
+        "state": "unknown" if seen is UNREAD else (detail.get("state") or "there") if seen.present else "missing",
+        "differences": detail.get("differences", []),
     }
 
 
@@ -116,6 +146,11 @@ def _rows(status: Json) -> Iterator[tuple[str, str]]:
         since = f", begun {ui.ago(job['since'])} ago" if job["since"] else ""
         how_far = f": {describe(job['progress'])}" if job["progress"] and job["status"] != "succeeded" else ""
         yield job["id"], f"{job['status']}{since}{how_far}"
+    for resource in status.get("resources", ()):
+        yield resource["id"], f"{resource['state']}: {resource['name']} {resource['size']}".rstrip()
+        yield from (("", f"drift: {resources.way(each)}") for each in resource["differences"])
+    if "error" in status:
+        yield "not read", f"{status['error']['message']} ({status['error']['hint']})"
     yield "spec", status["spec"]
     unfinished = [step["id"] for step in status["steps"] if step["event"] != "done"]
     if unfinished:

@@ -10,20 +10,20 @@ from importlib import import_module
 from pathlib import Path as FilePath
 from typing import Any, Protocol
 
-from customai.errors import NotAvailable, SpecError
+from customai.errors import SpecError
 from customai.model import Step
 from customai.spec import key
 
 
 @dataclass(frozen=True)
 class Path:
-    """A learning path; `module` is None as long as it does not run yet."""
+    """A learning path; `module` composes its steps."""
 
     id: str
     group: str
     title: str
     service: str
-    module: str | None = None
+    module: str
 
 
 PATHS = {
@@ -131,20 +131,13 @@ def find(id_: str) -> Path:
 
 
 def module_of(path: Path) -> Any:
-    """The path's module.
-
-    Raises:
-        NotAvailable: the path does not run yet.
-    """
-    if path.module is None:
-        ready = ", ".join(other.id for other in PATHS.values() if other.module is not None)
-        raise NotAvailable(f"path {path.id} ({path.title.lower()}) does not run yet", hint=f"what runs today: {ready}")
+    """What composes the path's steps: a Module."""
     return import_module(path.module)
 
 
 def specs() -> dict[str, type]:
-    """What the customai.yaml of every path that runs may say: path id -> the class of its spec."""
-    return {path.id: module_of(path).Spec for path in PATHS.values() if path.module is not None}
+    """What the customai.yaml of every path may say: path id -> the class of its spec."""
+    return {path.id: module_of(path).Spec for path in PATHS.values()}
 
 
 def folders() -> FilePath:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
-from customai.model import Json, Step
-from customai.paths import Files
+from customai.model import Json, Step, digest
+from customai.paths import ELSEWHERE, Files, azure_scoring
+from customai.paths.azure_section import Scoring
 from customai.paths.served_model import Model, Version
 from customai.provisioning import endpoint, model, smoke_test
 from customai.spec import Secret
@@ -88,6 +89,7 @@ class Spec:
     model: Model = spec_key("The trained model.")
     endpoint: Endpoint = spec_key("Where and how it is served.", default=Endpoint)
     smoke_test: SmokeTest | None = spec_key("A request with a known answer.", default=None)
+    azure: Scoring | None = spec_key("With --target azure (2-5): where, and on what cluster.", default=None)
 
     def problems(self) -> Iterable[tuple[str, str]]:
         test, takes_images = self.smoke_test, self.model.preprocessing is not None
@@ -95,6 +97,8 @@ class Spec:
             yield "smoke_test.image", "the model takes no images: it has no preprocessing"
         if test is not None and test.row is not None and takes_images:
             yield "smoke_test.row", "the model takes images, not rows: it has preprocessing"
+        if self.azure is not None and self.path not in ELSEWHERE["azure"]:
+            yield "azure", f"path {self.path} does not run on Azure yet: leave this block out"
 
 
 def files(spec: Spec) -> tuple[tuple[str, str], ...]:
@@ -128,7 +132,7 @@ def steps(spec: Spec, files: Files) -> tuple[Step, ...]:
             replicas=spec.endpoint.replicas,
             key=api_key,
             limits=spec.endpoint.limits(),
-            why=f"{spec.endpoint.replicas} replica(s) of the scoring server behind port {spec.endpoint.port}",
+            why=f"{_counted(spec.endpoint.replicas)} of the scoring server behind port {spec.endpoint.port}",
         ),
     ]
     if known is not None:
@@ -145,6 +149,21 @@ def steps(spec: Spec, files: Files) -> tuple[Step, ...]:
             )
         )
     return tuple(made)
+
+
+def azure_steps(spec: Spec, files: Files, surroundings: Json) -> tuple[Step, ...]:
+    """A cluster that serves the same models in the same way."""
+    local = steps(spec, files)
+    return azure_scoring.steps(
+        spec.azure or Scoring(),
+        name=spec.name,
+        path=spec.path,
+        spec_digest=digest(asdict(spec)),
+        subscription=surroundings["subscription"],
+        files=files,
+        models=[step for step in local if step.kind == "model"],
+        served=next(step for step in local if step.kind == "endpoint"),
+    )
 
 
 def _model_step(id_: str, version: Version, spec: Spec, known: Json, files: Files) -> Step:
@@ -173,6 +192,10 @@ def _known_answer(test: SmokeTest | None, files: Files) -> Json:
         return None
     kind = "image" if test.image is not None else "row"
     return {"kind": kind, "source": files.absolute(test.file), "sha256": files.sha256(test.file), "label": test.label}
+
+
+def _counted(replicas: int) -> str:
+    return "1 replica" if replicas == 1 else f"{replicas} replicas"
 
 
 def _secret(secret: Secret | None, files: Files) -> Json:

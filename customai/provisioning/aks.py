@@ -27,6 +27,7 @@ FIXED = (  # what AKS does not let change: another value is another cluster
     *(f"properties.agentPoolProfiles.[].{each}" for each in node_pool.NODES_FIXED),
 )
 OWN = ("properties.agentPoolProfiles.[].count",)  # the autoscaler's: another number is no drift
+SHARED = "properties.agentPoolProfiles"  # a list that shows the other pools too
 SYSTEM_POOL = "system"
 
 

@@ -107,6 +107,13 @@ def azure(inputs: Json) -> Json:
     return put(id_of(place, inputs["name"]), azure_names.tracked(place, _machine(inputs), **more))
 
 
+def along(request: Json) -> tuple[str, ...]:
+    """The ids of what Azure makes, and takes away, along with the machine."""
+    group = str(request["url"]).partition("/providers/")[0]
+    disk = request["body"]["properties"]["storageProfile"]["osDisk"]["name"]
+    return (f"{group}/providers/Microsoft.Compute/disks/{disk}",)
+
+
 def _machine(inputs: Json) -> Json:
     properties = {
         "hardwareProfile": {"vmSize": inputs["size"]},

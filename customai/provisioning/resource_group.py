@@ -9,6 +9,7 @@ from customai.provisioning import azure_names
 from customai.provisioning.api_versions import put
 
 OUTPUTS: dict[str, str] = {}
+TOLD = ("tags.customai:spec", "tags.customai:version")  # of when it was last asked for: another value is no change
 
 
 def step(id_: str, *, place: Json, tags: Mapping[str, str], why: str) -> Step:

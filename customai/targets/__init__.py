@@ -9,7 +9,7 @@ from typing import cast
 from customai.errors import NotAvailable
 from customai.targets.base import Target
 
-TARGETS = {"local": "customai.targets.local:LocalTarget"}
+TARGETS = {"local": "customai.targets.local:LocalTarget", "azure": "customai.targets.azure:AzureTarget"}
 
 
 def load(name: str, folder: Path) -> Target:

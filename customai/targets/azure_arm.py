@@ -1,14 +1,16 @@
 """Requests to Azure Resource Manager through the SDK's own typed clients, one for each kind of resource.
 
 A body is the wire JSON as it stands in the plan, and answers come back as wire JSON, so that nothing the SDK does not
-know of is lost. What has no typed client here, or one that drops properties it does not know (msrest: identities, role
-assignments, workspaces of Azure ML), goes by its resource id.
+know of is lost. What has no typed client here, or one that drops properties it does not know (msrest: role assignments,
+workspaces of Azure ML), goes by its resource id. What is no resource (quota, sizes, rights) is asked for by its path.
 """
 
 from __future__ import annotations
 
+import base64
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -16,14 +18,18 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from customai import __version__
+from customai.errors import NotInstalled
 from customai.model import Json
+from customai.targets.azure_login import ENDPOINT, INSTALL, is_loopback
 
-ENDPOINT = "https://management.azure.com"
+ONCE = {"retry_total": 0}  # a write that got no answer may be done: whoever sent it looks before it sends it again
+TIMEOUTS: dict[str, Any] = {"connection_timeout": 20, "read_timeout": 60}  # seconds; the SDK's own are 300
 _COMPUTE = ("azure.mgmt.compute", "ComputeManagementClient")
 _NETWORK = ("azure.mgmt.network", "NetworkManagementClient")
 _CONTAINERS = ("azure.mgmt.containerservice", "ContainerServiceClient")
 _REGISTRY = ("azure.mgmt.containerregistry", "ContainerRegistryManagementClient")
 _RESOURCES = ("azure.mgmt.resource.resources", "ResourceManagementClient")
+_IDENTITIES = ("azure.mgmt.msi", "ManagedServiceIdentityClient")
 
 # type -> (module, client, operations group)
 TYPED = {
@@ -42,7 +48,10 @@ TYPED = {
         "maintenance_configurations",
     ),
     "microsoft.containerregistry/registries": (*_REGISTRY, "registries"),
+    # Not by id: the answer has a Location that is no operation, and whoever polls it gets an error.
+    "microsoft.managedidentity/userassignedidentities": (*_IDENTITIES, "user_assigned_identities"),
 }
+SHOWN_IF_ASKED = {"microsoft.compute/virtualmachines": {"expand": "userData"}}
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,8 @@ class Arm:
         address = Address.of(url)
         try:
             if typed := self._typed(address):
-                return typed.get(*self._place(address), cls=_wire)
+                more = SHOWN_IF_ASKED.get(address.type.lower(), {})
+                return typed.get(*self._place(address), cls=_wire, **more)
             return self.resources.get_by_id(address.id, api_version=address.api_version, cls=_wire)
         except ResourceNotFoundError:
             return None
@@ -106,9 +116,15 @@ class Arm:
         address = Address.of(url)
         if typed := self._typed(address):
             create = _first(typed, "begin_create_or_update", "begin_create", "create_or_update", "create")
-            return Operation(create(*self._place(address), body, cls=_wire))
+            return Operation(create(*self._place(address), body, cls=_wire, **ONCE))
         begin = self.resources.begin_create_or_update_by_id
-        return Operation(begin(address.id, body, api_version=address.api_version, cls=_wire))
+        return Operation(begin(address.id, body, api_version=address.api_version, cls=_wire, **ONCE))
+
+    def patch(self, url: str, body: Json) -> Operation:
+        """Begins to change some of the resource's properties."""
+        address = Address.of(url)
+        update = _first(self._typed(address), "begin_update", "update")
+        return Operation(update(*self._place(address), body, cls=_wire, **ONCE))
 
     def delete(self, url: str) -> Operation:
         """Begins to delete the resource. Missing is success."""
@@ -117,10 +133,31 @@ class Arm:
         address = Address.of(url)
         try:
             if typed := self._typed(address):
-                return Operation(_first(typed, "begin_delete", "delete")(*self._place(address)))
-            return Operation(self.resources.begin_delete_by_id(address.id, api_version=address.api_version))
+                return Operation(_first(typed, "begin_delete", "delete")(*self._place(address), **ONCE))
+            begin = self.resources.begin_delete_by_id
+            return Operation(begin(address.id, api_version=address.api_version, **ONCE))
         except ResourceNotFoundError:
             return Operation(None)
+
+    def ask(self, method: str, path: str, body: Json = None) -> Json:
+        """The answer to a request that is not about one resource."""
+        from azure.core.rest import HttpRequest
+
+        response = self._pipeline.send_request(HttpRequest(method, self._endpoint + path, json=body))
+        response.raise_for_status()
+        return response.json() if response.text() else None
+
+    def every(self, path: str) -> Iterator[Json]:
+        """Every item of a list, over all its pages."""
+        while path:
+            page = self.ask("GET", path)
+            yield from page["value"]
+            path = str(page.get("nextLink") or "").removeprefix(self._endpoint)
+
+    def claims(self) -> Json:
+        """What the login's token says of whoever has logged in. It is read, not trusted: Azure decides."""
+        payload = self._credential.get_token(self._scope).token.split(".")[1]
+        return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
 
     @cached_property
     def resources(self) -> Any:
@@ -130,7 +167,10 @@ class Arm:
         """A management client of the SDK for this subscription."""
         key = (module, name)
         if key not in self._clients:
-            made = getattr(import_module(module), name)
+            try:
+                made = getattr(import_module(module), name)
+            except ImportError as error:
+                raise NotInstalled(f"{error.name} is not installed here", hint=INSTALL) from None
             self._clients[key] = made(self._credential, self.subscription, **self._settings())
         return self._clients[key]
 
@@ -141,14 +181,30 @@ class Arm:
     def _place(self, address: Address) -> tuple[str, ...]:
         return address.names if address.type.endswith("/resourceGroups") else (address.group, *address.names)
 
+    @property
+    def _scope(self) -> str:
+        return f"{ENDPOINT if is_loopback(self._endpoint) else self._endpoint}/.default"
+
+    @cached_property
+    def _pipeline(self) -> Any:
+        from azure.core import PipelineClient
+        from azure.core.pipeline import policies
+        from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
+
+        plain = [_plain_http()] if is_loopback(self._endpoint) else []
+        login = ARMChallengeAuthenticationPolicy(self._credential, self._scope)
+        agent = policies.UserAgentPolicy(f"customai/{__version__}")
+        return PipelineClient(self._endpoint, policies=[agent, *plain, policies.RetryPolicy(), login], **TIMEOUTS)
+
     def _settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {
             "base_url": self._endpoint,
-            "credential_scopes": [f"{ENDPOINT if _is_loopback(self._endpoint) else self._endpoint}/.default"],
+            "credential_scopes": [self._scope],
             "polling_interval": self._polling_interval,
             "user_agent": f"customai/{__version__}",
+            **TIMEOUTS,
         }
-        if _is_loopback(self._endpoint):  # the SDK sends a token over plain HTTP to this machine alone
+        if is_loopback(self._endpoint):  # the SDK sends a token over plain HTTP to this machine alone
             settings["per_call_policies"] = [_plain_http()]
         return settings
 
@@ -179,10 +235,6 @@ def _first(group: Any, *names: str) -> Callable[..., Any]:
 def _wire(response: Any, _model: Any, _headers: Any) -> Json:
     answer = response.http_response
     return answer.json() if answer.text() else None
-
-
-def _is_loopback(endpoint: str) -> bool:
-    return endpoint.startswith("http://127.0.0.1:")
 
 
 def _plain_http() -> Any:

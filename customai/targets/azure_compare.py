@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from customai.model import Json
 
 # Azure never tells these back.
-WRITE_ONLY = frozenset(
-    {"adminPassword", "customData", "userData", "protectedSettings", "secret", "administratorLoginPassword"}
-)
+WRITE_ONLY = frozenset({"adminPassword", "customData", "protectedSettings", "secret", "administratorLoginPassword"})
 NAMES = ("name", "id", "key")  # what an item of a list is known by, where its order may change
 
 
@@ -25,6 +24,44 @@ class Difference:
 
     def to_json(self) -> Json:
         return {"property": self.place, "wanted": self.wanted, "found": self.found}
+
+
+def is_at(place: str, patterns: Iterable[str]) -> bool:
+    """Whether a difference's place is one of these, or inside one: "pools[a].size" is at "pools.[].size"."""
+    plain = re.sub(r"\[[^\]]*\]", ".[]", place)
+    return any(plain == pattern or plain.startswith(f"{pattern}.") for pattern in patterns)
+
+
+def without(body: Json, patterns: Iterable[str], place: str = "") -> Json:
+    """The body but for what is at these places."""
+    if isinstance(body, Mapping):
+        inner = {key: f"{place}.{key}" if place else key for key in body}
+        return {
+            key: without(value, patterns, inner[key]) for key, value in body.items() if not is_at(inner[key], patterns)
+        }
+    if isinstance(body, list):
+        return [without(each, patterns, f"{place}[{number}]") for number, each in enumerate(body)]
+    return body
+
+
+def only(wanted: Json, found: Json, place: str) -> Json:
+    """What was found, with no other items in the list at this place than those asked for: the others are somebody's."""
+    *above, last = place.split(".")
+    asked, there = wanted, found
+    for key in above:
+        asked, there = asked.get(key) or {}, there.get(key) or {}
+    names = {str(each["name"]).lower() for each in asked.get(last) or ()}
+    kept: Json = [each for each in there.get(last) or () if str(each.get("name")).lower() in names]
+    for key, level in zip(reversed([*above, last]), reversed(list(_levels(found, above))), strict=True):
+        kept = {**level, key: kept}
+    return kept
+
+
+def _levels(found: Json, keys: Sequence[str]) -> Iterator[Json]:
+    yield found
+    for key in keys:
+        found = found.get(key) or {}
+        yield found
 
 
 def differences(wanted: Json, found: Json, place: str = "") -> Iterator[Difference]:

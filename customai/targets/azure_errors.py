@@ -31,6 +31,7 @@ _WRAPPERS = {
     "Failed",
 }
 _QUOTA = re.compile(r"quota", re.IGNORECASE)
+PORTAL = "https://portal.azure.com"
 _NAMESPACE = re.compile(r"Microsoft\.[A-Za-z]+")
 
 
@@ -107,6 +108,9 @@ def _nested(error: Any) -> Iterator[tuple[str, str]]:
 
 
 def _by_status(status: int | None, code: str, message: str, where: str) -> CustomAIError:
+    if status is not None and status < 400:  # the thing itself says that it failed, and nothing more
+        hint = f"run the same command again; the resource group's activity log in the portal may say more: {PORTAL}"
+        return RunFailed("it has failed, and Azure does not say why", where=where, hint=hint)
     said = ": ".join(part for part in (code, message) if part) or f"HTTP {status}"
     if status in (401, 403):
         return (NotLoggedIn if status == 401 else Forbidden)(f"Azure refused: {said}", where=where, hint="az login")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Protocol
+from typing import Any, Protocol
 
 from customai.errors import Interrupted
 from customai.model import Json, Plan, Step
@@ -35,12 +35,25 @@ class Watch:
 
 class Target(Protocol):
     name: str
+    costs: bool  # whether it asks before it makes anything: it costs somebody's money
 
     def lowers(self, kind: str) -> bool:
         """Whether this kind of step exists here. A path's other steps are left out of the plan."""
 
+    def surroundings(self, spec: Any) -> Json:
+        """What a plan depends on beside the spec, found offline; takes note of what the spec says of the target."""
+
     def lower(self, step: Step) -> Json:
         """Pure: what is wanted, in neutral words -> this target's true request."""
+
+    def asked(self, step: Step) -> Json:
+        """Of a step's request, what makes it another one: what is only told along does not."""
+
+    def can_read(self) -> bool:
+        """Whether `read` may be asked here and now. From then on it gives up soon: a plan is made in any case."""
+
+    def carries_out(self, plan: Plan) -> None:
+        """Offline: raises what would stop the plan whatever the target says, before anything is done."""
 
     def check(self, plan: Plan) -> None:
         """Reads only: raises the TargetError that would stop the plan, before anything is done."""
@@ -53,6 +66,12 @@ class Target(Protocol):
 
     def delete(self, step: Step, outputs: Json) -> None:
         """Takes it away and waits until it is gone. Missing is success; outputs are None when it was only begun."""
+
+    def beside(self, steps: Sequence[Step]) -> list[str]:
+        """What stands among these steps' things and is somebody else's."""
+
+    def sweep(self, steps: Sequence[Step], watch: Watch) -> None:
+        """Before all of these steps are taken away one by one: takes away at once what can be."""
 
     def runs(self, step: str) -> list[Json]:
         """What has become of each run of a job step, oldest first: run, digest, status, since, progress, result, error."""

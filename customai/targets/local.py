@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from customai import secret
 from customai.client import Endpoint
@@ -19,6 +20,7 @@ class LocalTarget:
     """Everything of a deployment lives in its state folder: `store/` for files, `servers/` and `jobs/` for processes."""
 
     name = "local"
+    costs = False
 
     def __init__(self, folder: Path) -> None:
         self.store = folder / "store"
@@ -30,11 +32,23 @@ class LocalTarget:
     def lowers(self, kind: str) -> bool:
         return lowering(kind, self.name) is not None
 
+    def surroundings(self, spec: Any) -> Json:
+        return {}
+
     def lower(self, step: Step) -> Json:
         lower = lowering(step.kind, self.name)
         if lower is None:
             raise KeyError(step.kind)
         return lower(step.inputs)
+
+    def asked(self, step: Step) -> Json:
+        return step.inputs
+
+    def can_read(self) -> bool:
+        return True
+
+    def carries_out(self, plan: Plan) -> None:
+        """Every kind that is lowered."""
 
     def check(self, plan: Plan) -> None:
         for step in plan.steps:
@@ -84,6 +98,12 @@ class LocalTarget:
             local_stream.delete(self.streams, step.id)
         elif step.verb == "upload" and not local_server.models_in_use(self.servers):
             local_store.delete(self.store, outputs)
+
+    def beside(self, steps: Sequence[Step]) -> list[str]:
+        return []
+
+    def sweep(self, steps: Sequence[Step], watch: Watch) -> None:
+        """Everything is quick, one by one."""
 
     def _serve(self, server: Json, watch: Watch) -> Json:
         """Serves; the models of before stay until the next ones come, so that there is a way back to them."""

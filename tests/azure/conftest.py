@@ -157,3 +157,19 @@ def machine(network: Any, compute: Any, group: str) -> Any:
 @pytest.fixture
 def cluster(kubernetes_service: Any, group: str) -> Any:
     return kubernetes_service.managed_clusters.begin_create_or_update(group, "k", CLUSTER).result()
+
+
+@pytest.fixture
+def driven(azure: Simulator, tmp_path: Path) -> Any:
+    """driven("1-1", ...) -> a deployment of this path on the simulator, in a folder of its own."""
+    pytest.importorskip("azure.mgmt.compute", reason="the extra azure is not installed")
+    from customai.targets.azure_login import NOBODY
+    from tests.azure import driven as module
+
+    azure.cloud.times.seconds = 0.02
+    azure.cloud.catalog.caller = NOBODY
+
+    def make(path: str, more: str = "", *, patience: float = 20.0) -> Any:
+        return module.Driven(azure.url, module.spec(tmp_path, path, more), tmp_path / "state" / path, patience)
+
+    return make

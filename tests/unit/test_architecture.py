@@ -35,13 +35,29 @@ MAY_IMPORT = {
     "history": {"model"},
     "samples": {"model"},
     "parity": {"model"},
+    "resources": {"model"},
     "provisioning": {"model"},
     "paths": {"model", "spec", "provisioning"},
     "targets": {"model", "client", "secret", "provisioning", "workloads.job.run"},
     "engine": {"model", "journal", "targets.base"},
     "planner": {"model", "spec", "paths", "targets.base"},
     "ui": {"model", "engine"},
-    "cli": {"model", "paths", "planner", "engine", "journal", "history", "samples", "parity", "targets", "client", "secret", "ui", "spec"},
+    "cli": {
+        "model",
+        "paths",
+        "planner",
+        "engine",
+        "journal",
+        "history",
+        "samples",
+        "parity",
+        "resources",
+        "targets",
+        "client",
+        "secret",
+        "ui",
+        "spec",
+    },
     "workloads": set(),
     "__main__": {"cli"},
 }
@@ -147,11 +163,10 @@ def test_every_path_is_in_its_groups_text():
     assert {path.group for path in paths.PATHS.values()} == set(GROUPS)
 
 
-def test_a_path_that_runs_has_a_folder_and_only_such_a_one():
-    running = {id_ for id_, path in paths.PATHS.items() if path.module is not None}
+def test_every_path_has_a_folder_with_its_spec_and_guidance():
     folders = {folder.parent.name for folder in (REPOSITORY / "paths").glob("*/customai.yaml")}
-    assert running == folders == set(paths.specs())
-    for id_ in running:
+    assert set(paths.PATHS) == folders == set(paths.specs())
+    for id_ in folders:
         assert (REPOSITORY / "paths" / id_ / "README.md").is_file()
 
 

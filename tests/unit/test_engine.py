@@ -42,6 +42,9 @@ class Memory:
     def lower(self, step: Step) -> Json:
         return step.inputs
 
+    def asked(self, step: Step) -> Json:
+        return step.inputs
+
     def check(self, plan: Plan) -> None: ...
 
     def read(self, step: Step, outputs: Json) -> Observed:

@@ -119,7 +119,8 @@ def _cluster_stands(key: str, made: int, body: Body, tenant: str) -> Body:
     nodes = f"/subscriptions/{key.split('/')[2]}/resourcegroups/{own['nodeResourceGroup']}/providers"
     kubelet = f"{nodes}/Microsoft.ManagedIdentity/userAssignedIdentities/{body['name']}-agentpool"
     ids = {name: made_up(kubelet.lower(), made, of) for name, of in (("clientId", "client"), ("objectId", "principal"))}
-    found: Body = {"identityProfile": {"kubeletidentity": {"resourceId": kubelet} | ids}}
+    given = own.get("identityProfile") or {"kubeletidentity": {"resourceId": kubelet} | ids}
+    found: Body = {"identityProfile": given}  # the nodes' own identity, or the one that was asked for
     if own.get("oidcIssuerProfile", {}).get("enabled"):
         found["oidcIssuerProfile"] = {
             "issuerURL": f"https://{body['location']}.oic.prod-aks.azure.com/{tenant}/{made_up(key, made, 'oidc')}/"
