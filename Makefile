@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests wait more than they work, so one worker more than most machines have cores to spare.
+WORKERS ?= 3
 # Bytecode is compiled once, so that every later start is quick.
 export PYTHONDONTWRITEBYTECODE =
 
@@ -20,11 +22,11 @@ demo: $(VENV)/.serve
 	@echo "The command is $(BIN)/customai: try it, or put it on your path with: . $(BIN)/activate"
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 # The same without what builds, installs or trains: under two minutes.
 fast: lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

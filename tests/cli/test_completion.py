@@ -11,7 +11,7 @@ import pytest
 
 from customai.paths import PATHS
 
-RUNNING = [path.id for path in PATHS.values() if path.module is not None]
+RUNNING = list(PATHS)
 
 # What bash does at <TAB>: look up the command's completion function, call it, show COMPREPLY.
 TAB = """

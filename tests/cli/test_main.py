@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from customai.paths import PATHS
-
 BROKEN = """
 import sys
 from customai import cli, planner
@@ -89,18 +87,6 @@ def test_an_error_is_one_json_document(customai, arguments, code):
     error = json.loads(done.stdout)["error"]
     assert (done.returncode, error["exit_code"], done.stderr) == (code, code, "")
     assert set(error) == {"type", "message", "where", "hint", "exit_code"}
-
-
-@pytest.mark.parametrize("path", [path for path in PATHS.values() if path.module is None], ids=lambda path: path.id)
-def test_a_path_that_does_not_run_yet_says_so(customai, tmp_path, path):
-    (tmp_path / "customai.yaml").write_text(f"path: {path.id}\nname: pets\n")
-    given = [("init", path.id, "mine"), ("check", path.id), ("plan", path.id), ("deploy", path.id), ("check", ".")]
-    for arguments in given:
-        for group in ((), (path.group,)):
-            done = customai(*group, *arguments)
-            assert done.returncode == 3, arguments
-            assert f"Error: path {path.id} (" in done.stderr
-            assert ") does not run yet\n  hint:  what runs today: " in done.stderr
 
 
 def test_the_plan_in_json_has_what_will_be_done(customai):

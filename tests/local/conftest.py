@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -256,3 +258,14 @@ def background() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def shipped_port() -> Iterator[int]:
+    """The port of path 2-5 as it is shipped, for one test at a time; skipped where another program has it."""
+    with open(Path(tempfile.gettempdir()) / "customai-test-port", "w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", 8025)) == 0:
+                pytest.skip("port 8025, which the example uses, is taken by another program")
+        yield 8025

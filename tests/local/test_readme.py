@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,6 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-PORT = 8025  # that of paths/2-5
 BLOCK = re.compile(r"(?ms)^```console\n(.*?)^```")
 
 
@@ -41,11 +39,8 @@ def matches(expected, printed):
 
 
 @pytest.fixture
-def there(tmp_path, home):
+def there(tmp_path, home, shipped_port):
     """A folder like a clone, in which `customai` is on the path; whatever is still deployed in the end is destroyed."""
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", PORT)) == 0:
-            pytest.skip(f"port {PORT}, which the example uses, is taken by another program")
     (tmp_path / "paths").symlink_to(REPOSITORY / "paths")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 

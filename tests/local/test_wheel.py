@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import venv
@@ -12,8 +11,6 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-
-PORT = 8025  # of path 2-5 as it is shipped
 
 
 def run(*command: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -26,10 +23,7 @@ def run(*command: object, cwd: Path, code: int = 0) -> subprocess.CompletedProce
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_wheel_alone_is_enough(tmp_path, home):
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", PORT)) == 0:
-            pytest.skip(f"port {PORT} is in use on this machine")
+def test_the_wheel_alone_is_enough(tmp_path, home, shipped_port):
     run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path / "dist", REPOSITORY, cwd=tmp_path)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     venv.create(tmp_path / "venv", with_pip=True)
@@ -46,13 +40,15 @@ def test_the_wheel_alone_is_enough(tmp_path, home):
     assert "torch" not in run(python, "-m", "pip", "list", cwd=empty).stdout
     try:
         deployed = run(customai, "deploy", "2-5", cwd=empty)
-        assert f"http://127.0.0.1:{PORT}" in deployed.stdout
+        assert f"http://127.0.0.1:{shipped_port}" in deployed.stdout
         assert "smoke test  '3'" in deployed.stdout
         run(customai, "init", "2-5", "mine", cwd=empty)
         assert " 7 " in run(customai, "score", "2-5", "mine/samples/7.png", cwd=empty).stdout
         spec = empty / "mine" / "customai.yaml"
         text = (
-            spec.read_text().replace("file: model.onnx", "file: hf://owner/repo/model.onnx").replace(str(PORT), "8026")
+            spec.read_text()
+            .replace("file: model.onnx", "file: hf://owner/repo/model.onnx")
+            .replace(str(shipped_port), "8026")
         )
         spec.write_text(text)
         extra = run(customai, "deploy", "mine", cwd=empty, code=3)
