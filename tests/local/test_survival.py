@@ -51,6 +51,7 @@ def test_it_goes_on_when_the_terminal_hangs_up(deployment, wait_for):
     ours, theirs = pty.openpty()
 
     def take_the_terminal() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a gate that was started by nohup ignores it
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     shell = subprocess.Popen(
