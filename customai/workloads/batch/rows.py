@@ -165,11 +165,11 @@ def _vector(column: pa.Array, tensor: Tensor, layout: Layout) -> NDArray[Any]:
         return np.array(texts.to_pylist(), dtype=object)
     if dtype.kind == "b":
         return np.array(_as(column, pa.bool_()).to_pylist(), dtype=bool)
-    target = pa.from_numpy_dtype(np.dtype(np.float32) if dtype == np.float16 else dtype)
-    numbers = _as(column, target)
+    carrier = np.dtype(np.float32) if dtype == np.float16 else dtype
+    numbers = _as(column, pa.from_numpy_dtype(carrier))
     if numbers.null_count:
         numbers = pc.fill_null(numbers, float("nan"))
-    view = np.frombuffer(numbers.buffers()[1], target.to_pandas_dtype())
+    view = np.frombuffer(numbers.buffers()[1], carrier)
     return view[numbers.offset : numbers.offset + len(numbers)].astype(dtype, copy=False)
 
 
