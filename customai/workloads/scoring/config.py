@@ -133,10 +133,6 @@ class ServerConfig:
     def to_json(self) -> dict[str, Any]:
         return {"format": FORMAT, **asdict(self)}
 
-    def threads_per_replica(self, cores: int) -> int:
-        """The replicas share the cores; more threads than cores only wait for each other."""
-        return self.threads or max(1, cores // self.replicas)
-
 
 def load_model_config(folder: Path) -> ModelConfig:
     """Read folder/model.json. Raises NotFound, or StateError naming the key that is wrong."""

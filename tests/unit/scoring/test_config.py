@@ -127,11 +127,5 @@ def test_a_file_that_is_not_json_is_told_with_its_place(tmp_path, text):
     assert caught.value.where == str(tmp_path / "server.json")
 
 
-def test_the_replicas_share_the_cores():
-    assert ServerConfig((ServedModel("m"),), replicas=2).threads_per_replica(8) == 4
-    assert ServerConfig((ServedModel("m"),), replicas=9).threads_per_replica(8) == 1
-    assert ServerConfig((ServedModel("m"),), replicas=9, threads=3).threads_per_replica(8) == 3
-
-
 def test_a_config_is_json(tmp_path):
     assert json.loads(dump(ServerConfig((ServedModel("/m"),))))["format"] == 1
