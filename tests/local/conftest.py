@@ -21,6 +21,8 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port as next_free_port
+
 CUSTOMAI = [sys.executable, "-m", "customai"]
 PATIENCE = 20.0
 
@@ -62,12 +64,6 @@ def call(*arguments: object, code: int | None = 0, cwd: Path | None = None, time
     return Run(done.returncode, done.stdout, done.stderr)
 
 
-def a_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def eventually(true: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     """Waits for it; gives what it gave."""
     deadline = time.monotonic() + seconds
@@ -97,7 +93,7 @@ class Deployment:
         self.spec = folder / "customai.yaml"
         self.name = folder.name
         self.state = home / "deployments" / self.name
-        self.port = a_free_port()
+        self.port = next_free_port()
         call("init", path, folder)
         self.edit(port=self.port, replicas=1)
 
@@ -232,7 +228,7 @@ def wait_for() -> Callable[..., Any]:
 
 @pytest.fixture
 def free_port() -> Callable[[], int]:
-    return a_free_port
+    return next_free_port
 
 
 @pytest.fixture

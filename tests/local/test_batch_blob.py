@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
+
 adlfs = pytest.importorskip("adlfs", reason="blob storage needs: pip install 'customai[blob]'")
 import pyarrow.parquet as pq  # noqa: E402
 
@@ -32,9 +34,7 @@ pytestmark = pytest.mark.slow
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The connection string of an Azurite of the test's own; installed by npm, unless `make azurite` has."""
     program = shutil.which("azurite-blob") or _installed(tmp_path_factory.mktemp("npm"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     data = tmp_path_factory.mktemp("azurite")
     where = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(data)]
     process = subprocess.Popen(

@@ -10,7 +10,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.ports import free_port
 
 pytest.importorskip("pyspark", reason="the extra spark is not installed")
 pa = pytest.importorskip("pyarrow", reason="the extra spark is not installed")
@@ -221,12 +222,6 @@ def test_a_master_that_is_not_there_is_told(batch: Batch) -> None:
     batch.data(0).edit(master=f"spark://127.0.0.1:{free_port()}").deploy(3).failed(
         3, "the Spark master does not answer"
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.ports import free_port
 
 PATH = Path(__file__).parents[2] / "paths" / "2-1"
 
@@ -19,9 +20,7 @@ PATH = Path(__file__).parents[2] / "paths" / "2-1"
 def maintenance(tmp_path: Path, cli: Callable[..., Any]) -> Iterator[Path]:
     folder = tmp_path / "maintenance"
     cli("init", "2-1", folder)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     spec = folder / "customai.yaml"
     spec.write_text(re.sub(r"port: \d+", f"port: {port}", spec.read_text()).replace("replicas: 2", "replicas: 1"))
     yield folder

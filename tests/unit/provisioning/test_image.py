@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from customai import spec
 from customai.paths import azure_scoring, score_realtime
 from customai.planner import SpecFiles
 from customai.provisioning import image, kubernetes, model
+from tests.ports import free_port
 
 REPOSITORY = Path(__file__).parents[3]
 KEY = "a-key-of-more-than-sixteen-letters"
@@ -41,12 +41,6 @@ def test_it_does_not_run_as_root_and_checks_each_model():
     assert f"USER {image.USER}:{image.USER}" in lines
     assert lines[-1] == 'ENTRYPOINT ["/app/start"]'
     assert [line.split()[-1] for line in lines if "scoring.inspect" in line] == ["/models/one", "/models/two"]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def answer(url, **settings):
