@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,9 @@ class Copy:
 
     def json(self, *words: object) -> Any:
         return self(*words, "-o", "json").json
+
+    def status(self) -> Any:
+        return self.cli("status", "sensors", "-o", "json").json["deployments"][0]
 
     def rows(self, run: str = "deploy") -> list[dict[str, Any]]:
         parts = sorted((self.folder / "predictions" / f"run={run}").glob("part-*.parquet"))
@@ -251,22 +255,39 @@ def test_ctrl_c_stops_the_run_and_nothing_goes_on_behind_ones_back(sensors: Copy
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # it waits for the clock, twice
 def test_the_schedule_runs_it_and_is_mended_by_deploy_and_ends_with_destroy(
     sensors: Copy, tmp_path: Path, home: Path
 ) -> None:
     sensors.edit(schedule='"* * * * *"')
     said = sensors("deploy").out
     assert "It runs again at * * * * * (UTC), next " in said
-    until(lambda: [each for each in sensors.jobs() if each["run"].endswith("Z") and each["status"] == "succeeded"], 90)
+    until(lambda: [each for each in sensors.jobs() if each["run"].endswith("Z") and each["status"] == "succeeded"], 150)
     scheduled = next(each for each in sensors.jobs() if each["run"].endswith("Z"))
     assert scheduled["result"]["rows"] == 9216
     assert len(sensors.rows(scheduled["run"])) == 9216
     assert "nothing to do" in sensors("deploy").out
+    (schedule,) = sensors.status()["schedules"]
+    assert (schedule["cron"], schedule["running"], schedule["last"]["event"]) == ("* * * * *", True, "started")
+    with still_going_on(home, scheduled["run"]):
+        until(lambda: sensors.status()["schedules"][0]["last"]["event"] == "skipped", 150)
+    said = sensors.cli("status", "sensors").out
+    assert f"last time skipped (run {scheduled['run']} was still going on)" in said
     (pid,) = [pid for pid, command in _processes(home) if "job.schedule" in command]
     os.kill(pid, signal.SIGKILL)
     assert "its process is gone: deploy again" in sensors("runs").out
+    assert "stopped: run deploy again to start it" in sensors.cli("status", "sensors").out
     sensors("deploy")
     assert sensors.json("runs")["schedule"]["running"] is True
+
+
+@contextmanager
+def still_going_on(home: Path, run: str) -> Iterator[None]:
+    """As a runner that has not ended yet: it holds the lock of its run's folder."""
+    (lock,) = home.glob(f"deployments/*/jobs/*/{run}/lock")
+    with open(lock, "rb+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def until(condition: Any, seconds: float = 30.0) -> None:

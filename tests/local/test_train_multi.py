@@ -156,7 +156,7 @@ def test_the_script_is_the_same_as_for_a_single_node():
 
 
 def test_two_nodes_with_the_same_batch_are_as_good_as_one_and_losing_one_changes_nothing(cli, digits):
-    edit(digits, epochs=8, nodes=1, name="one")
+    edit(digits, epochs=8, batch=64, nodes=1, name="one")
     one = cli("deploy", digits, "-o", "json", timeout=LONG).json["outputs"]["train"]["result"]
     edit(digits, nodes=2, name="two")
     two = cli("deploy", digits, "-o", "json", timeout=LONG).json["outputs"]["train"]["result"]
