@@ -190,6 +190,13 @@ def test_losing_any_node_changes_nothing(training, seed, node):
     assert log.read_text().count("another one takes its place") == 1
 
 
+def test_run_without_a_flag_trains_as_deploy_does(training):
+    training.write(COUNTS + END, "nodes: 2", "{steps: 8}")
+    ran = training.cli("train-multi", "run", training.folder, "-o", "json", timeout=LONG).json
+    assert ran["outputs"]["train"]["result"]["nodes"] == 2
+    assert "nothing to do" in training.cli("deploy", training.folder).out
+
+
 def test_a_killed_worker_is_started_again_from_the_last_checkpoint(training, background, wait_for):
     training.write(COUNTS, "nodes: 2", "{steps: 80, pause: 0.05}")
     deploying = background("deploy", training.folder, "-o", "json")

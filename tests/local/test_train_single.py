@@ -37,6 +37,10 @@ run.finish({"total": total})
 """
 
 
+END = 'run.finish({"total": total})\n'
+TRACKED = "tracking: {mlflow: true}\n"
+
+
 class Training:
     """A deployment of 1-1 with a script of the test's own."""
 
@@ -239,6 +243,24 @@ def test_mlflow_is_told_of_a_run_once_with_its_parameters_and_metrics(training, 
     assert run.data.metrics["final_total"] == 78
     history = client.get_metric_history(told["run"], "total")
     assert sorted((each.step, each.value) for each in history) == total(12)
+
+
+def test_mlflow_is_told_that_a_run_failed_and_it_stays_one_run_when_it_succeeds(training):
+    mlflow = pytest.importorskip("mlflow", reason="comes with customai[tracking]")
+    fails_once = COUNTS + "if not (run.folder / 'failed').exists():\n    (run.folder / 'failed').touch()\n    1 / 0\n"
+    training.write(
+        fails_once.replace('run.finish({"total": total})\n', "") + END, parameters="{steps: 12}", more=TRACKED
+    )
+    training.deploy(code=1).failed(1, "ZeroDivisionError", "train.py:")
+    os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+    (store,) = training.state.glob("jobs/*/mlruns")
+    client = mlflow.MlflowClient(tracking_uri=store.as_uri())
+    (failed,) = client.search_runs([client.get_experiment_by_name("toy").experiment_id])
+    assert (failed.info.status, failed.data.params["steps"]) == ("FAILED", "12")
+    assert "ZeroDivisionError" in failed.data.tags["customai.error"]
+    told = training.result()["tracking"]
+    (run,) = client.search_runs([client.get_experiment_by_name("toy").experiment_id])
+    assert (run.info.run_id, run.info.status, run.data.tags["customai.error"]) == (told["run"], "FINISHED", "")
 
 
 def test_without_mlflow_it_trains_all_the_same_and_says_so(training, tmp_path):

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import TextIO
 
 from customai.errors import CustomAIError, Interrupted, NoQuota, NotFound, NotInstalled, RunFailed, StateError
-from customai.workloads.job.run import Run, write_json
+from customai.workloads.job.run import Run as Job
+from customai.workloads.job.run import write_json
 from customai.workloads.training import lifeline
+from customai.workloads.training.run import Run
 
 # Modules that come with an extra of customai: module -> extra.
 EXTRAS = {
@@ -54,7 +56,7 @@ class PeerLost(Exception):
 
 
 def main(script: Path, arguments: list[str]) -> int:
-    run = Run.current()
+    run = Run(Job.current().folder)
     lifeline.hold()
     together = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if not together:  # one that waits for others in torch's own code would not hear it as an exception
@@ -66,6 +68,8 @@ def main(script: Path, arguments: list[str]) -> int:
         print(f"another node went away: {lost}", file=sys.stderr)
         return 1
     except CustomAIError as error:
+        if not isinstance(error, Interrupted):
+            run.fail(error.message)  # first: where there are other nodes, error.json ends us all
         write_json(run.folder / "error.json", error.to_json())
         print(f"error: {error.message}", file=sys.stderr)
         return error.exit_code

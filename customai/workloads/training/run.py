@@ -91,6 +91,11 @@ class Run(job.Run):
         super().finish({**result, "tracking": told} if told else result)
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
 
+    def fail(self, message: str) -> None:
+        """Tells the tracking server that it failed, and why."""
+        if self.first:
+            tracking.tell(self.folder, read_json(self.folder / "parameters.json"), {}, message)
+
     def metrics(self) -> list[dict[str, float]]:
         return read_lines(self.folder / "metrics.jsonl")
 

@@ -16,10 +16,18 @@ ARTIFACTS = ("model.onnx", "MODEL_CARD.md")
 MOST = 1000  # metrics that the service takes at a time
 
 
-def tell(folder: Path, parameters: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any] | None:
+def tell(
+    folder: Path, parameters: Mapping[str, Any], result: Mapping[str, Any], failed: str = ""
+) -> dict[str, Any] | None:
     """Writes the run into MLflow's store. Gives where it is, or why it is not there; None where nobody asked.
 
-    A run that is told of twice, because it was stopped in between, stays one run.
+    A run that is told of twice, because it was stopped or failed in between, stays one run.
+
+    Args:
+        folder: the run's; it has metrics.jsonl, and what is kept as an artifact.
+        parameters: what the script was given.
+        result: what came of it; its numbers become metrics.
+        failed: why there is no result, if so.
     """
     if VARIABLE not in os.environ:
         return None
@@ -28,13 +36,18 @@ def tell(folder: Path, parameters: Mapping[str, Any], result: Mapping[str, Any])
     if uri.startswith("file:"):
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # seven of them, its default, take minutes
     try:
         from mlflow import MlflowClient
     except ImportError:
         told = {"mlflow": "off", "why": "mlflow is not installed", "hint": HINT}
     else:
         try:
-            run = _write(MlflowClient(tracking_uri=uri), wanted["experiment"], folder, parameters, result)
+            client = MlflowClient(tracking_uri=uri)
+            run = _run(client, wanted["experiment"], folder)
+            _write(client, run, folder, parameters, result)
+            client.set_tag(run, "customai.error", failed)
+            client.set_terminated(run, "FAILED" if failed else "FINISHED")
         except Exception as error:  # noqa: BLE001 - whatever it is, the model is trained
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             told = {"mlflow": "off", "why": reason, "hint": f"is {uri} right, and is it up?"}
@@ -45,15 +58,20 @@ def tell(folder: Path, parameters: Mapping[str, Any], result: Mapping[str, Any])
     return told
 
 
-def _write(client: Any, experiment: str, folder: Path, parameters: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    from mlflow.entities import Metric, Param
-
+def _run(client: Any, experiment: str, folder: Path) -> str:
+    """The one that stands for this folder."""
     run: str = read_json(folder / "mlflow.json").get("run", "")
     if not run:
         known = client.get_experiment_by_name(experiment)
         id_ = known.experiment_id if known is not None else client.create_experiment(experiment)
         run = client.create_run(id_, run_name=folder.name, tags={"customai.folder": str(folder)}).info.run_id
         write_json(folder / "mlflow.json", {"run": run})
+    return run
+
+
+def _write(client: Any, run: str, folder: Path, parameters: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+    from mlflow.entities import Metric, Param
+
     client.log_batch(run, params=[Param(name, str(value)[:500]) for name, value in parameters.items()])
     final = {name: value for name, value in result.items() if isinstance(value, int | float)}
     metrics = [Metric(f"final_{name}", float(value), 0, 0) for name, value in final.items()]
@@ -65,8 +83,6 @@ def _write(client: Any, experiment: str, folder: Path, parameters: Mapping[str, 
     for name in ARTIFACTS:
         if (folder / name).exists():
             client.log_artifact(run, str(folder / name))
-    client.set_terminated(run, "FINISHED")
-    return run
 
 
 def _lines(file: Path) -> list[dict[str, float]]:
