@@ -15,7 +15,10 @@ from customai.workloads.batch.request import Request
 from customai.workloads.batch.storage import Entry, Folder
 from customai.workloads.scoring.signature import Signature, Tensor
 
-ROWS = 2**18  # of a chunk: about a second's work, so that little is lost when a machine is
+ROWS = 2**17  # of a CSV's chunk
+# A Parquet file's chunk is a small share of the input, so that no worker is left with a long one at the end; at most
+# about a second's work, so that little is lost when a machine is; and not so little that writing it down counts.
+SHARE, FEWEST, MOST = 1 / 32, 2**14, 2**18
 IMAGES = 2_000
 CORRUPT = "it cannot be read"
 
@@ -134,7 +137,7 @@ def _rows(request: Request, found: Input, signature: Signature, head: dict[str, 
     for entry in found.entries:
         where, text = f"{found.folder.where}/{entry.name}", is_csv(entry.name)
         try:
-            columns, chunks = _of_file(request, found.folder, entry)
+            columns, chunks = _of_file(request, found, entry)
             if layout is None:
                 layout = layout_of(signature, request, columns, where, text=text)
                 kept = kept_schema(layout, columns, as_text=text)
@@ -160,19 +163,23 @@ def _rows(request: Request, found: Input, signature: Signature, head: dict[str, 
         )
 
 
-def _of_file(request: Request, folder: Folder, entry: Entry) -> tuple[Any, list[dict[str, Any]]]:
+def _of_file(request: Request, input_: Input, entry: Entry) -> tuple[Any, list[dict[str, Any]]]:
     """(schema, chunks) of a Parquet or CSV file."""
-    size = request.chunk or ROWS
+    folder = input_.folder
     if is_csv(entry.name):
         from customai.workloads.batch import delimited
 
         found, start = delimited.schema(folder, entry.name, request.delimiter)
         return found, [
-            {**chunk, "names": found.names} for chunk in delimited.cut(folder, entry.name, start, entry.size, size)
+            {**chunk, "names": found.names}
+            for chunk in delimited.cut(folder, entry.name, start, entry.size, request.chunk or ROWS)
         ]
     from customai.workloads.batch import parquet
 
     with parquet.opened(folder, entry.name) as file:
+        # As many rows as it would have if all files were like this one.
+        rows = file.metadata.num_rows * sum(each.size for each in input_.entries) / entry.size
+        size = request.chunk or min(max(round(SHARE * rows), FEWEST), MOST)
         return file.schema_arrow, list(parquet.cut(file, size))
 
 

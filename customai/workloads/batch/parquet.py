@@ -48,22 +48,57 @@ def cut(file: pq.ParquetFile, size: int) -> Iterator[dict[str, Any]]:
         yield {"groups": groups, "skip": 0, "rows": waiting, "first": first}
 
 
-def batches(folder: Folder, chunk: dict[str, Any], layout: Layout, kept: pa.Schema, size: int) -> Iterator[Batch]:
-    """The chunk's rows, `size` at a time."""
-    skip, left, number = chunk["skip"], chunk["rows"], chunk["first"]
-    with opened(folder, chunk["file"]) as file:
-        # One thread: the other cores have chunks of their own.
-        found = file.iter_batches(size, row_groups=chunk["groups"], columns=layout.needed, use_threads=False)
-        for table in found:
-            if skip >= table.num_rows:
-                skip -= table.num_rows
-                continue
-            part = table.slice(skip, left)
-            skip = 0
+class Reader:
+    """Reads chunks. One that begins where the one before it ended is read on: a large row group is decoded once."""
+
+    def __init__(self, folder: Folder, layout: Layout, kept: pa.Schema, size: int) -> None:
+        self.folder, self.layout, self.kept, self.size = folder, layout, kept, size
+        self._place: tuple[Any, ...] = ()  # where it stands, if it may be read on from there
+        self._tables: Iterator[pa.RecordBatch] = iter(())
+        self._file: pq.ParquetFile | None = None
+
+    def batches(self, chunk: dict[str, Any]) -> Iterator[Batch]:
+        """The chunk's rows, `size` at a time."""
+        left, number = chunk["rows"], chunk["first"]
+        self._turn_to(chunk)
+        while left:
+            table = next(self._tables, None)
+            if table is None:
+                raise pa.ArrowInvalid(f"it ends {left} rows too early")
+            part, rest = table.slice(0, left), table.slice(left)
+            if rest.num_rows:
+                self._tables = itertools.chain((rest,), self._tables)
             numbers = np.arange(number, number + part.num_rows, dtype=np.int64)
-            yield batch_of(part, numbers, chunk["file"], kept, layout)
+            yield batch_of(part, numbers, chunk["file"], self.kept, self.layout)
             number, left = number + part.num_rows, left - part.num_rows
-            if not left:
-                return
-    if left:
-        raise pa.ArrowInvalid(f"it ends {left} rows too early")
+        self._place = _place(chunk, chunk["skip"] + chunk["rows"])
+
+    def _turn_to(self, chunk: dict[str, Any]) -> None:
+        there, self._place = self._place, ()
+        if there == _place(chunk, chunk["skip"]):
+            return
+        self.close()
+        self._file = opened(self.folder, chunk["file"])
+        # One thread: the other cores have chunks of their own.
+        found = self._file.iter_batches(
+            self.size, row_groups=chunk["groups"], columns=self.layout.needed, use_threads=False
+        )
+        self._tables = _from(found, chunk["skip"])
+
+    def close(self) -> None:
+        self._tables, self._place = iter(()), ()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _place(chunk: dict[str, Any], row: int) -> tuple[Any, ...]:
+    """A row of a row group, of a file as it was when it was listed."""
+    return chunk["file"], chunk["version"], tuple(chunk["groups"]), row
+
+
+def _from(tables: Iterator[pa.RecordBatch], row: int) -> Iterator[pa.RecordBatch]:
+    for table in tables:
+        if row < table.num_rows:
+            yield table.slice(row) if row else table
+        row = max(0, row - table.num_rows)

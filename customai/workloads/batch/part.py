@@ -40,7 +40,9 @@ class Part:
         table = pa.Table.from_batches(self._waiting, self.schema)
         self._waiting, self._size = [], 0
         if self._parquet is None:
-            self._parquet = pq.ParquetWriter(self._aside("parquet"), self.schema, compression="zstd")
+            self._parquet = pq.ParquetWriter(
+                self._aside("parquet"), self.schema, compression="zstd", use_dictionary=_repeating(self.schema)
+            )
         self._parquet.write_table(table)
         if self.csv:
             flat = _flat(table)
@@ -79,6 +81,16 @@ class Part:
         fsync(self._aside(kind))
         self._aside(kind).replace(path)
         fsync(path.parent)
+
+
+def _repeating(schema: pa.Schema) -> list[str]:
+    """The columns worth a dictionary: building one of numbers that hardly repeat costs more than all the rest."""
+    return [field.name for field in schema if field.name == "label" or not _is_number(field.type)]
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    inner = kind.value_type if pa.types.is_list(kind) else kind
+    return bool(pa.types.is_integer(inner) or pa.types.is_floating(inner))
 
 
 def _flat(table: pa.Table) -> pa.Table:

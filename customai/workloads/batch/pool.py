@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +19,7 @@ from customai import errors
 from customai.errors import Interrupted, RunFailed
 from customai.workloads.batch.request import Request
 from customai.workloads.batch.staging import Staging
+from customai.workloads.batch.waiting import Waiting
 
 TRIES = 3  # of a chunk, before the run goes on without it
 DRAIN = 20.0  # seconds for chunks that were begun, when the run is to stop: within the 30 that a spot node has
@@ -39,6 +40,7 @@ class Process:
         )
         self.ready: dict[str, Any] | None = None  # what it told of the model
         self.chunk: dict[str, Any] | None = None
+        self.last: int | None = None  # the id of the chunk that it has read last
         self.knows = False  # how the columns feed the model
         self.tell({"request": request.to_json(), "staging": str(staging)})
 
@@ -96,7 +98,7 @@ class Pool:
                 if worker.ready is not None:
                     return worker.ready
             for worker in self._heard(1.0):
-                self._hear(worker, {}, deque())
+                self._hear(worker, {}, Waiting())
 
     def score(self, head: dict[str, Any], chunks: Iterable[dict[str, Any]], told: Callable[[], None]) -> None:
         """Every chunk to its end, or into `failed`.
@@ -104,7 +106,7 @@ class Pool:
         Raises:
             Interrupted: after what was begun was done. CustomAIError: what all chunks would meet.
         """
-        waiting = deque(chunks)
+        waiting = Waiting(chunks)
         with self._asked_to_stop():
             deadline = 0.0
             while True:
@@ -129,7 +131,7 @@ class Pool:
         self.workers.clear()
         self.selector.close()
 
-    def _hand_out(self, head: dict[str, Any], waiting: deque[dict[str, Any]]) -> None:
+    def _hand_out(self, head: dict[str, Any], waiting: Waiting) -> None:
         busy = sum(worker.chunk is not None for worker in self.workers)
         self.start(max(len(self.workers), min(self.size, len(waiting) + busy)))
         for worker in self.workers:
@@ -137,14 +139,15 @@ class Pool:
                 if not worker.knows:
                     worker.tell({"head": head})
                     worker.knows = True
-                worker.chunk = waiting.popleft()
+                worker.chunk = waiting.take(worker.last, [each.chunk["id"] for each in self.workers if each.chunk])
+                worker.last = worker.chunk["id"]
                 self.staging.begun(worker.chunk["id"])
                 worker.tell(worker.chunk)
 
     def _heard(self, timeout: float) -> Iterator[Process]:
         yield from [key.data for key, _ in self.selector.select(timeout)]
 
-    def _hear(self, worker: Process, head: dict[str, Any], waiting: deque[dict[str, Any]]) -> None:
+    def _hear(self, worker: Process, head: dict[str, Any], waiting: Waiting) -> None:
         said = worker.said()
         if said is None:
             self._bury(worker, waiting)
@@ -156,7 +159,7 @@ class Pool:
             worker.chunk = None
             self.staging.done(said["chunk"], said["rows"], said["errors"])
 
-    def _gone_wrong(self, worker: Process, error: dict[str, Any], waiting: deque[dict[str, Any]]) -> None:
+    def _gone_wrong(self, worker: Process, error: dict[str, Any], waiting: Waiting) -> None:
         chunk, worker.chunk = worker.chunk, None
         if chunk is None or error["type"] in FATAL:
             kind = getattr(errors, error["type"], RunFailed)
@@ -164,7 +167,7 @@ class Pool:
         where = f" ({error['where']})" if error["where"] else ""
         self._again(chunk, error["message"] + where, waiting)
 
-    def _bury(self, worker: Process, waiting: deque[dict[str, Any]]) -> None:
+    def _bury(self, worker: Process, waiting: Waiting) -> None:
         self.selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
         self.workers.remove(worker)
         reason = worker.end()
@@ -177,11 +180,11 @@ class Pool:
         if not self.workers:
             self.start(1)
 
-    def _again(self, chunk: dict[str, Any], reason: str, waiting: deque[dict[str, Any]]) -> None:
+    def _again(self, chunk: dict[str, Any], reason: str, waiting: Waiting) -> None:
         number = chunk["id"]
         self._tries[number] += 1
         if self._tries[number] < TRIES and not self.stopping:
-            waiting.append(chunk)
+            waiting.put(chunk)
         elif not self.stopping:
             self.failed[number] = f"{name_of(chunk)}: {reason}"
 

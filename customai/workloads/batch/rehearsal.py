@@ -37,7 +37,7 @@ def rehearse(run: Run, request: Request, notice: float) -> dict[str, Any]:
     asked = replace(request, output=str(scratch / "output"), limit_errors=sys.maxsize)
     try:
         run.progress(0, 2, "runs", message="undisturbed")
-        calm = Attempt(scratch, replace(asked, run="undisturbed"))
+        calm = _started(scratch, replace(asked, run="undisturbed"))
         calm.end()
         run.progress(1, 2, "runs", message="with an eviction")
         return _disturbed(scratch, replace(asked, run="disturbed"), calm, notice)
@@ -47,20 +47,21 @@ def rehearse(run: Run, request: Request, notice: float) -> dict[str, Any]:
 
 def _disturbed(scratch: Path, request: Request, calm: Attempt, notice: float) -> dict[str, Any]:
     summary = calm.summary()
-    first = Attempt(scratch, request)
+    first = _started(scratch, request)
     aside = output.staging_of(request.output, request.run, scratch)
-    first.wait_until_it_scores(aside)
+    while first.goes_on() and not staging.read(aside / "chunks.jsonl").begun:
+        time.sleep(0.005)
     time.sleep(random.uniform(EARLIEST, LATEST) * summary["seconds"])  # noqa: S311 (chance, not secrecy)
     before = staging.read(aside / "chunks.jsonl")
-    cut = first.unless_over(aside)
-    asked = time.monotonic()
-    first.evict(notice)
-    took = time.monotonic() - asked
+    try:
+        cut = Cut.read(aside / "manifest.jsonl")
+    except FileNotFoundError:
+        raise first.over() from None
+    asked, took = first.evict(notice)
     left = staging.read(aside / "chunks.jsonl")
     lost = sum(chunk["rows"] for chunk in cut.chunks if chunk["id"] in left.begun and chunk["id"] not in left.done)
-    second = Attempt(scratch, request)
+    second = _started(scratch, request)
     second.end()
-    seconds = first.seconds + second.seconds
     return {
         "equal": _same(Path(calm.summary()["output"]), Path(second.summary()["output"])),
         "rows": summary["rows"],
@@ -69,21 +70,29 @@ def _disturbed(scratch: Path, request: Request, calm: Attempt, notice: float) ->
         "evicted_after": round(asked - first.started, 3),
         "notice": notice,
         "took": round(took, 3),
-        "undisturbed": round(calm.seconds, 3),
-        "seconds": round(seconds, 3),
-        "seconds_lost": round(seconds - calm.seconds, 3),
+        **compared(calm.seconds, first.seconds + second.seconds),
     }
+
+
+def compared(undisturbed: float, seconds: float) -> dict[str, float]:
+    """The part of a verdict that tells of time."""
+    lost = seconds - undisturbed
+    return {"undisturbed": round(undisturbed, 3), "seconds": round(seconds, 3), "seconds_lost": round(lost, 3)}
+
+
+def _started(scratch: Path, request: Request) -> Attempt:
+    return Attempt(scratch / request.run, "customai.workloads.batch", json.dumps(request.to_json()))
 
 
 class Attempt:
     """A batch run as a process group of its own: a node."""
 
-    def __init__(self, scratch: Path, request: Request) -> None:
-        self.folder = scratch / request.run
+    def __init__(self, folder: Path, module: str, *arguments: str) -> None:
+        self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.started = time.monotonic()
         self.seconds = 0.0
-        command = [sys.executable, "-m", "customai.workloads.batch", json.dumps(request.to_json())]
+        command = [sys.executable, "-m", module, *arguments]
         environment = {**os.environ, FOLDER_VARIABLE: str(self.folder)}
         self.process = subprocess.Popen(command, env=environment, start_new_session=True)
 
@@ -97,26 +106,26 @@ class Attempt:
             told = read_json(self.folder / "error.json")
             raise RunFailed(f"the run failed: {told.get('message', f'exit code {code}')}", where=told.get("where", ""))
 
-    def evict(self, notice: float) -> None:
+    def evict(self, notice: float) -> tuple[float, float]:
+        """When it was asked to go, and how long that took."""
+        asked = time.monotonic()
         self._signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(notice)
         self._signal(signal.SIGKILL)
         self.process.wait()
-        self.seconds = time.monotonic() - self.started
+        gone = time.monotonic()
+        self.seconds = gone - self.started
+        return asked, gone - asked
 
-    def wait_until_it_scores(self, aside: Path) -> None:
-        while self.process.poll() is None and not staging.read(aside / "chunks.jsonl").begun:
-            time.sleep(0.005)
+    def goes_on(self) -> bool:
+        return self.process.poll() is None
 
-    def unless_over(self, aside: Path) -> Cut:
-        """The manifest of the run that goes on."""
-        try:
-            return Cut.read(aside / "manifest.jsonl")
-        except FileNotFoundError:
-            self.end()
-            hint = "give it a larger --input"
-            raise RunFailed("the run was over before the node could be taken away", hint=hint) from None
+    def over(self) -> RunFailed:
+        """What to raise where it has ended too soon."""
+        self.end()
+        hint = "give it a larger --input"
+        return RunFailed("the run was over before the node could be taken away", hint=hint)
 
     def summary(self) -> dict[str, Any]:
         return read_json(self.folder / "result.json")

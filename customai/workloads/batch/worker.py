@@ -41,6 +41,7 @@ class Worker:
         self.scorer = Scorer(request)
         self.folder = _folder(request)
         self.layout: Layout | None = None
+        self.reader: parquet.Reader | None = None
         self.kept = images.KEPT
 
     def learn(self, head: dict[str, Any]) -> None:
@@ -50,6 +51,8 @@ class Worker:
             asked = self.request
             self.layout = Layout(tuple(head["matrix"]), tensors, asked.keep, asked.key, asked.null_text)
             self.kept = manifest.revived(head["kept"])
+            size = self.layout.batch_rows(asked.batch)
+            self.reader = parquet.Reader(self.folder, self.layout, self.kept, size)
 
     def score(self, chunk: dict[str, Any]) -> tuple[int, int]:
         """(rows written, inputs refused)."""
@@ -81,15 +84,16 @@ class Worker:
             size = images.batch_images(how, self.request.batch)
             model = self.scorer.model.config.sha256
             return images.batches(self.folder, chunk, tensor, how, size=size, model=model)
-        layout = self.layout
+        layout, reader = self.layout, self.reader
         assert layout is not None  # noqa: S101 (learnt before the first chunk)
-        size = layout.batch_rows(self.request.batch)
+        assert reader is not None  # noqa: S101 (as well)
         if manifest.is_csv(chunk["file"]):
             from customai.workloads.batch import delimited
 
+            size = layout.batch_rows(self.request.batch)
             delimiter = self.request.delimiter
             return delimited.batches(self.folder, chunk, layout, self.kept, size=size, delimiter=delimiter)
-        return parquet.batches(self.folder, chunk, layout, self.kept, size)
+        return reader.batches(chunk)
 
     def _is_as_listed(self, chunk: dict[str, Any]) -> None:
         if "file" not in chunk:
@@ -172,6 +176,8 @@ class WithoutPandas(MetaPathFinder):
 
 def main() -> None:
     sys.meta_path.insert(0, WithoutPandas())
+    with suppress(NotImplementedError):  # where Arrow was built with it: a tenth less processor time than its default
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     tell = os.fdopen(os.dup(1), "w", buffering=1)
