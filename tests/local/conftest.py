@@ -184,18 +184,18 @@ def _clean(made: Deployment, home: Path) -> Iterator[Deployment]:
 
 @pytest.fixture
 def die(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A uvicorn that ends its process at once, with the exit code in this file, as long as there is one: a broken install."""
+    """A uvloop that ends its process at once, with the exit code in this file, as long as there is one: a broken install."""
     folder = tmp_path / "broken"
     folder.mkdir()
-    (folder / "uvicorn.py").write_text(
+    (folder / "uvloop.py").write_text(
         "import os, pathlib, sys\n"
         "here = pathlib.Path(__file__).parent\n"
         "if (here / 'die').exists():\n"
-        "    print('uvicorn is broken', file=sys.stderr, flush=True)\n"
+        "    print('uvloop is broken', file=sys.stderr, flush=True)\n"
         "    os._exit(int((here / 'die').read_text()))\n"
         "sys.path.remove(str(here))\n"
-        "del sys.modules['uvicorn']\n"
-        "import uvicorn\n"
+        "del sys.modules['uvloop']\n"
+        "import uvloop\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     return folder / "die"
@@ -214,6 +214,15 @@ def unprivileged() -> Callable[..., Run]:
         return Run(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The connection string of an Azurite of the tests' own; installed by npm, unless `make azurite` has."""
+    from tests.local.azurite import started
+
+    with started(tmp_path_factory) as connection:
+        yield connection
 
 
 @pytest.fixture

@@ -189,7 +189,7 @@ def running(state: Path) -> Any:
 BAD = {
     "a missing column": ({"keep": "[machine, sensor]"}, 2, ("no column 'sensor'", "machine, hour")),
     "no data": ({"input": "nowhere"}, 2, ("nowhere",)),
-    "an output that is a file": ({"output": "customai.yaml"}, 4, ("output cannot be written",)),
+    "an output that is a file": ({"output": "customai.yaml"}, 1, ("output cannot be written",)),
     "a model of other columns": ({"keep": "[label]"}, 2, ("a column that is made here: label",)),
     "a pipeline that is none": ({"scorer": "sparkml", "pipeline": "data"}, 3, ("not a saved SparkML pipeline",)),
 }

@@ -1,4 +1,6 @@
-"""Data sets in Azure blob storage, brought here and sent back by fsspec: Spark's own connectors are jars to be fetched.
+"""Data sets in Azure blob storage, brought here by fsspec: Spark's own connectors are jars that are not at hand.
+
+The predictions are sent back as those of all batch runs: workloads/batch/output.py.
 
 On Databricks, where the connectors are, none of this is needed: the same URLs go to Spark itself.
 """
@@ -6,7 +8,6 @@ On Databricks, where the connectors are, none of this is needed: the same URLs g
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 from customai.errors import SpecError
 from customai.workloads.batch import storage
@@ -35,21 +36,3 @@ def fetched(url: str, run: Run) -> str:
         if str(left_over.relative_to(here)) not in names:
             left_over.unlink()
     return str(here)
-
-
-def send(folder: Path, url: str, run: Run) -> None:
-    """The folder's files under the URL; the old ones go after the new ones are there, the summary comes last."""
-    files, root = storage.connected(url)
-    with storage.reaching(url):
-        before = set(files.find(root)) if files.exists(root) else set()
-        found = sorted((each for each in folder.rglob("*") if each.is_file()), key=_last)
-        for number, file in enumerate(found):
-            run.progress(number, len(found), "files sent")
-            files.put_file(str(file), f"{root}/{file.relative_to(folder).as_posix()}")
-        sent = {f"{root}/{file.relative_to(folder).as_posix()}" for file in found}
-        for old in sorted(before - sent):
-            files.rm_file(old)
-
-
-def _last(file: Path) -> tuple[bool, str]:
-    return file.name.startswith("_"), str(file)

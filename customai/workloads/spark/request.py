@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from customai.errors import StateError
 
 T = TypeVar("T", bound="Request")
+# What changes how a batch run is done, but not what comes out of it.
+_NOT_THE_RESULT = ("name", "run", "output", "limit_errors", "master", "memory")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,10 @@ class BatchRequest(Request):
     labels: tuple[str, ...] = ()
     partition_by: tuple[str, ...] = ()
     limit_errors: int = 0
+
+    def mark(self) -> dict[str, Any]:
+        """What decides what comes out, the input's content and the model aside."""
+        return {name: value for name, value in self.to_json().items() if name not in _NOT_THE_RESULT}
 
 
 @dataclass(frozen=True)

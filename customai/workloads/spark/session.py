@@ -138,7 +138,8 @@ def in_our_words(where: str = "") -> Iterator[None]:
 
 
 def _is_sparks(error: Exception) -> bool:
-    return type(error).__module__.partition(".")[0] in ("pyspark", "py4j")
+    gone = isinstance(error, (ConnectionError, EOFError))  # Spark's JVM is
+    return gone or type(error).__module__.partition(".")[0] in ("pyspark", "py4j")
 
 
 def translated(error: Exception, where: str = "") -> CustomAIError:
@@ -172,9 +173,37 @@ KNOWN: tuple[tuple[str, type[CustomAIError], str, str], ...] = (
         "Spark's connector to Kafka is not here",
         "name its jars in spark.conf: spark.jars, or let Spark fetch it: spark.jars.packages",
     ),
-    (r"OutOfMemoryError|Java heap space", NoQuota, "Spark ran out of memory", "give it more: spark.memory in the spec"),
-    (r"No space left on device", NoQuota, "the disk is full", "free some disk space"),
+    (
+        r"OutOfMemoryError|Java heap space",
+        NoQuota,
+        "Spark ran out of memory",
+        "give it more: spark.memory in the spec; then run it again: it goes on where it was",
+    ),
+    (
+        r"Python worker (exited|process terminated)|Answer from Java side|Error while sending or receiving|Connection re",
+        RunFailed,
+        "one of Spark's processes was ended from outside, or ran out of memory",
+        "run it again: it goes on where it was. If it is the memory: fewer cores (spark.master: local[1]), or a larger machine",
+    ),
+    (
+        r"\bMemoryError\b|bad_alloc|ArrowMemoryError|Unable to allocate|malloc of size|failed to map segment",
+        NoQuota,
+        "a Python worker of Spark's ran out of memory",
+        "fewer cores (spark.master: local[1]), or a larger machine; then run it again: it goes on where it was",
+    ),
+    (
+        r"No space left on device",
+        NoQuota,
+        "the disk is full",
+        "free some space and run it again: it goes on where it was",
+    ),
     (r"Permission denied|Mkdirs failed", TargetError, "Spark cannot write: {text}", "whose is the folder? ls -ld"),
+    (
+        r"System memory \d+ must be at least",
+        NoQuota,
+        "Spark does not start with so little memory",
+        "give it more: spark.memory in the spec",
+    ),
     (r"PYTHON_VERSION_MISMATCH", TargetError, "{text}", "the cluster's workers need this Python: PYSPARK_PYTHON there"),
 )
 

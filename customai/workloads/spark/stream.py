@@ -16,6 +16,7 @@ from typing import Any
 from customai.errors import StateError
 from customai.workloads.job.run import Run, main
 from customai.workloads.spark import source
+from customai.workloads.spark.attempts import counted
 from customai.workloads.spark.batch import write
 from customai.workloads.spark.output import Output
 from customai.workloads.spark.request import StreamRequest
@@ -68,7 +69,8 @@ def _batch(
     def score(frame: Any, number: int) -> None:
         folder = Output(output, f"batch={number:09d}")
         started = time.monotonic()
-        counts = write(frame, scorer, request.keep, folder.begin(), nulls=request.nulls, corrupt=source.CORRUPT)
+        write(frame, scorer, request.keep, folder.begin(), nulls=request.nulls, corrupt=source.CORRUPT)
+        counts = counted(folder.aside)
         folder.commit()
         told.update(rows=told["rows"] + counts["rows"], errors=told["errors"] + counts["errors"])
         told["batches"] += 1
