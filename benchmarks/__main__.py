@@ -115,7 +115,7 @@ def _answers(endpoint: Endpoint, image: bytes) -> bool:
 
 
 def main() -> None:
-    packages = ", ".join(f"{name} {version(name)}" for name in ("customai", "click", "onnxruntime", "uvicorn"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("customai", "click", "onnxruntime", "uvloop"))
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
     print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, load {load}")
     print(f"Python {platform.python_version()}, {packages}\n")

@@ -7,19 +7,27 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from customai.errors import Forbidden, NotAvailable, RunFailed, TargetError, TimedOut
 from customai.model import Json
 
+if TYPE_CHECKING:
+    import ssl
+
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint's base URL and its API key, if it asks for one."""
+    """An endpoint's base URL and its API key, if it asks for one.
+
+    certificate: the file of its own certificate, which then is the only one it may show, whatever names it is made for.
+    """
 
     url: str
     key: str | None = None
     timeout: float = 30.0
+    certificate: str | None = None
     connection: http.client.HTTPConnection | None = None  # kept open for several requests
 
     def score(self, body: bytes, *, name: str = "image", headers: dict[str, str] | None = None) -> Json:
@@ -56,7 +64,7 @@ class Endpoint:
     @contextmanager
     def kept_open(self) -> Iterator[Endpoint]:
         """The same endpoint over one connection, for many requests one after the other."""
-        connection = _connection(self.url, self.timeout)
+        connection = _connection(self)
         try:
             yield replace(self, connection=connection)
         finally:
@@ -69,7 +77,7 @@ class Endpoint:
             return False
 
     def _send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, Json]:
-        connection = self.connection or _connection(self.url, self.timeout)
+        connection = self.connection or _connection(self)
         path = urlsplit(self.url).path.rstrip("/") + path
         if self.key is not None:
             headers = {**headers, "authorization": f"Bearer {self.key}"}
@@ -95,10 +103,27 @@ class Endpoint:
             return response.status, None
 
 
-def _connection(url: str, timeout: float) -> http.client.HTTPConnection:
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return kind(parts.hostname or "", parts.port, timeout=timeout)
+def _connection(endpoint: Endpoint) -> http.client.HTTPConnection:
+    parts = urlsplit(endpoint.url)
+    host = parts.hostname or ""
+    if parts.scheme != "https":
+        return http.client.HTTPConnection(host, parts.port, timeout=endpoint.timeout)
+    context = _trusting(endpoint.certificate) if endpoint.certificate is not None else None
+    return http.client.HTTPSConnection(host, parts.port, timeout=endpoint.timeout, context=context)
+
+
+def _trusting(certificate: str) -> ssl.SSLContext:
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # it need not have signed itself
+    try:
+        context.load_verify_locations(certificate)
+    except OSError as error:
+        said = error.strerror or "it is no certificate"
+        raise TargetError(f"the endpoint's certificate cannot be read: {said}", where=certificate) from None
+    return context
 
 
 def _exchange(
@@ -115,7 +140,8 @@ def _wrong_key(url: str) -> Forbidden:
     )
 
 
-def url_of(host: str, port: int) -> str:
+def url_of(host: str, port: int, *, tls: bool = False) -> str:
     """Where to send requests to what listens on this address."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{reachable}]:{port}" if ":" in reachable else f"{scheme}://{reachable}:{port}"

@@ -72,8 +72,9 @@ def _endpoint(journal: Journal) -> Endpoint:
     known = next((known for known in journal.known.values() if known.step.kind == "endpoint"), None)
     if known is None or known.outputs is None:
         raise NotFound(f"{name} has no endpoint that is up", hint=f"customai deploy {journal.header.spec}")
-    asked = known.step.inputs["key"]
-    return Endpoint(known.outputs["url"], secret.read(asked["$secret"]) if asked is not None else None)
+    asked, tls = known.step.inputs["key"], known.step.inputs.get("server", {}).get("tls") or {}
+    key = secret.read(asked["$secret"]) if asked is not None else None
+    return Endpoint(known.outputs["url"], key, certificate=tls.get("certificate"))
 
 
 def _base(url: str) -> str:

@@ -8,12 +8,20 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from customai.model import Json, Step, digest
-from customai.paths import ELSEWHERE, Files, azure_scoring
+from customai.paths import Files, azure_scoring
 from customai.paths.azure_section import Scoring
 from customai.paths.served_model import Model, Version
 from customai.provisioning import endpoint, model, smoke_test
 from customai.spec import Secret
 from customai.spec import key as spec_key
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Two PEM files on this machine; on Azure, TLS is the business of what stands before the cluster."""
+
+    certificate: str = spec_key("The certificate, and those that lead to its issuer.", pattern=".+")
+    key: str = spec_key("The certificate's private key, without a passphrase.", pattern=".+")
 
 
 @dataclass(frozen=True)
@@ -40,8 +48,22 @@ class Endpoint:
     max_queue: int = spec_key(
         "Most rows waiting; beyond it the answer is 503.", default=1024, minimum=1, maximum=1_000_000
     )
+    max_wait: float = spec_key(
+        "Most seconds that what is waiting may take; beyond it the answer is 503.",
+        default=2.0,
+        minimum=0.001,
+        maximum=600,
+    )
     drain: float = spec_key(
         "Seconds that a replica may take to finish its requests.", default=10.0, minimum=0, maximum=600
+    )
+
+    tls: Tls | None = spec_key("Serve https; without it, http.", default=None)
+    tracing: str | None = spec_key(
+        "Where an OpenTelemetry collector takes traces over HTTP (pip install 'customai[tracing]').",
+        default=None,
+        pattern=r"^https?://\S+$",
+        examples=("http://127.0.0.1:4318",),
     )
 
     def problems(self) -> Iterable[tuple[str, str]]:
@@ -52,7 +74,16 @@ class Endpoint:
     def limits(self) -> Json:
         return {
             name: getattr(self, name)
-            for name in ("threads", "max_batch", "max_body", "max_rows", "body_timeout", "max_queue", "drain")
+            for name in (
+                "threads",
+                "max_batch",
+                "max_body",
+                "max_rows",
+                "body_timeout",
+                "max_queue",
+                "max_wait",
+                "drain",
+            )
         }
 
 
@@ -76,8 +107,8 @@ class SmokeTest:
 
 
 @dataclass(frozen=True)
-class Spec:
-    """Real-time scoring: a model behind an endpoint."""
+class Served:
+    """A model behind an endpoint, wherever that is."""
 
     path: Literal["2-2", "2-5"] = spec_key("The learning path.")
     name: str = spec_key(
@@ -89,7 +120,6 @@ class Spec:
     model: Model = spec_key("The trained model.")
     endpoint: Endpoint = spec_key("Where and how it is served.", default=Endpoint)
     smoke_test: SmokeTest | None = spec_key("A request with a known answer.", default=None)
-    azure: Scoring | None = spec_key("With --target azure (2-5): where, and on what cluster.", default=None)
 
     def problems(self) -> Iterable[tuple[str, str]]:
         test, takes_images = self.smoke_test, self.model.preprocessing is not None
@@ -97,11 +127,16 @@ class Spec:
             yield "smoke_test.image", "the model takes no images: it has no preprocessing"
         if test is not None and test.row is not None and takes_images:
             yield "smoke_test.row", "the model takes images, not rows: it has preprocessing"
-        if self.azure is not None and self.path not in ELSEWHERE["azure"]:
-            yield "azure", f"path {self.path} does not run on Azure yet: leave this block out"
 
 
-def files(spec: Spec) -> tuple[tuple[str, str], ...]:
+@dataclass(frozen=True)
+class Spec(Served):
+    """Real-time scoring: a model behind an endpoint, on Azure in a Kubernetes cluster."""
+
+    azure: Scoring | None = spec_key("With --target azure: where, and on what cluster.", default=None)
+
+
+def files(spec: Served) -> tuple[tuple[str, str], ...]:
     """(key path, file) of every file of the user's own that the spec names."""
     named = [("model.labels", spec.model.labels)]
     places = [f"model.versions[{i}].file" for i in range(len(spec.model.versions))] or ["model.file"]
@@ -111,13 +146,16 @@ def files(spec: Spec) -> tuple[tuple[str, str], ...]:
         named.append(("smoke_test.image" if spec.smoke_test.image else "smoke_test.row", spec.smoke_test.file))
     if spec.endpoint.key is not None:
         named.append(("endpoint.key.file", spec.endpoint.key.file))
+    if spec.endpoint.tls is not None:
+        named.append(("endpoint.tls.certificate", spec.endpoint.tls.certificate))
+        named.append(("endpoint.tls.key", spec.endpoint.tls.key))
     return tuple((place, file) for place, file in named if file is not None)
 
 
-def steps(spec: Spec, files: Files) -> tuple[Step, ...]:
+def steps(spec: Served, files: Files) -> tuple[Step, ...]:
     api_key = _secret(spec.endpoint.key, files)
     known = _known_answer(spec.smoke_test, files)
-    served = spec.model.served
+    served, tls = spec.model.served, _tls(spec.endpoint.tls, files)
     ids = {version: f"model/{version.version}" if spec.model.versions else "model" for version in served}
     made = [
         *(_model_step(ids[version], version, spec, known, files) for version in served),
@@ -132,6 +170,8 @@ def steps(spec: Spec, files: Files) -> tuple[Step, ...]:
             replicas=spec.endpoint.replicas,
             key=api_key,
             limits=spec.endpoint.limits(),
+            tls=tls,
+            tracing=spec.endpoint.tracing,
             why=f"{_counted(spec.endpoint.replicas)} of the scoring server behind port {spec.endpoint.port}",
         ),
     ]
@@ -145,6 +185,7 @@ def steps(spec: Spec, files: Files) -> tuple[Step, ...]:
                 sha256=known["sha256"],
                 label=known["label"],
                 key=api_key,
+                certificate=tls["certificate"] if tls is not None else None,
                 why=f"one real request, whose answer must be '{known['label']}'",
             )
         )
@@ -166,7 +207,7 @@ def azure_steps(spec: Spec, files: Files, surroundings: Json) -> tuple[Step, ...
     )
 
 
-def _model_step(id_: str, version: Version, spec: Spec, known: Json, files: Files) -> Step:
+def _model_step(id_: str, version: Version, spec: Served, known: Json, files: Files) -> Step:
     preprocessing, is_local = spec.model.preprocessing, _is_local(version)
     return model.step(
         id_,
@@ -196,6 +237,14 @@ def _known_answer(test: SmokeTest | None, files: Files) -> Json:
 
 def _counted(replicas: int) -> str:
     return "1 replica" if replicas == 1 else f"{replicas} replicas"
+
+
+def _tls(tls: Tls | None, files: Files) -> Json:
+    """With the certificate's digest, so that a new one is deployed."""
+    if tls is None:
+        return None
+    paths = {"certificate": files.absolute(tls.certificate), "key": files.absolute(tls.key)}
+    return paths | {"sha256": files.sha256(tls.certificate)}
 
 
 def _secret(secret: Secret | None, files: Files) -> Json:

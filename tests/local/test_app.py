@@ -1,23 +1,21 @@
-"""The application behind a real uvicorn on a real socket."""
+"""The application behind a real socket."""
 
 import contextlib
 import hashlib
 import http.client
 import json
 import socket
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import uvicorn
 from onnx import TensorProto, helper, numpy_helper
 
-from customai.workloads.scoring.app import create
-from customai.workloads.scoring.config import ModelConfig, ServedModel, ServerConfig, dump
+from customai.workloads.scoring.config import ModelConfig, dump
 from customai.workloads.scoring.model import Model, load
 from customai.workloads.scoring.signature import Signature, Tensor
+from tests.local.scoring_server import serving as running_server
 
 INFER = "/v2/models/linear/infer"
 JSON = {"Content-Type": "application/json"}
@@ -48,24 +46,10 @@ def linear(tmp_path):
 
 @contextlib.contextmanager
 def serving(model, **settings):
-    """(app, port) while the server runs; the access log is app.lines afterwards."""
-    lines = []
-    app = create([model], ServerConfig((ServedModel("x"),), **settings), lines.append)
-    app.lines = lines
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app, loop="uvloop", http="httptools", lifespan="on", ws="none", log_level="error", access_log=False
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield app, listener.getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        listener.close()
-    assert not thread.is_alive()
+    """(app, port) while the server runs; the access log is app.lines afterwards, the server app.server."""
+    with running_server(model, **settings) as running:
+        running.app.lines, running.app.server = running.lines, running.server
+        yield running.app, running.port
 
 
 def call(port, method, path, body=None, headers=None):
@@ -217,7 +201,7 @@ def test_a_body_that_does_not_come_is_408_and_the_connection_ends(linear):
 
 def test_draining_ends_connections(linear):
     with serving(linear) as (app, port):
-        app.draining = True
+        app.draining = app.server.shared.draining = True
         status, headers, _ = call(port, "GET", "/v2/health/ready")
         assert (status, headers["connection"]) == (503, "close")
         assert call(port, "POST", INFER, request_body([1, 2, 3, 4]), JSON)[0] == 200

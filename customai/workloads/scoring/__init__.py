@@ -10,7 +10,13 @@
     batching   requests that wait are scored together
     version    one version of the model at work
     traffic    which version answers
-    app        ASGI: routes, limits, key, errors
+    app        routes, key, errors, what is counted and logged
+    http       HTTP/1.1 on one connection, and a bound on all that a client can cost
+    server     listening and draining: all connections of a process
+    binary     tensors as bytes behind the JSON
+    metrics    Prometheus's text of all replicas (series: numbers that several processes share)
+    openapi    the server's OpenAPI document; page: what a browser gets at /
+    tracing    a span for each request, where the spec asks for it
     inspect    `python -m customai.workloads.scoring.inspect FOLDER`: the checks, as JSON
 
 Nothing is imported here: reading a config must not load onnxruntime.

@@ -1,18 +1,23 @@
 """What goes back: an answer, or the error that stands in for it."""
 
+import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import orjson
 
 Header = tuple[bytes, bytes]
+Headers = Mapping[bytes, bytes]  # of a request, their names in small letters
+JSON = b"application/json"
 
 
 class Answer(NamedTuple):
-    """A JSON response: status, body, and headers beside content-type and content-length."""
+    """A response: status, body, headers beside content-type and content-length, and its content type."""
 
     status: int
     body: bytes
     headers: tuple[Header, ...] = ()
+    kind: bytes = JSON
 
 
 def answer(document: Any, status: int = 200) -> Answer:
@@ -43,3 +48,10 @@ class RequestError(Exception):
 def bad(error: str, *, field: str | None = None, expected: str | None = None) -> RequestError:
     """400: well-formed HTTP whose content is wrong. Every complaint about content has this status."""
     return RequestError(400, error, field=field, expected=expected)
+
+
+def busy(error: str, seconds: float = 1.0) -> RequestError:
+    """503: too much at once. seconds: until it is likely to go."""
+    wait = max(1, math.ceil(seconds))
+    expected = "try again in a second" if wait == 1 else f"try again in {wait} seconds"
+    return RequestError(503, error, expected=expected, headers=((b"retry-after", b"%d" % wait),))

@@ -8,19 +8,22 @@ A run starts at once when none is running; what arrives meanwhile is taken toget
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
-from customai.workloads.scoring.answers import RequestError
+from customai.workloads.scoring.answers import busy
 from customai.workloads.scoring.pace import Pace
 from customai.workloads.scoring.signature import Feed
 from customai.workloads.scoring.tensors import Array
 
 Outputs = list[Array]
+SMOOTH = 0.1  # how much one run says of those to come
 
 
 @dataclass(slots=True, eq=False)
@@ -34,12 +37,23 @@ class _Waiting:
 class Batcher:
     """One model's queue. Everything but the run itself happens on the event loop.
 
-    runs and rows count what was done since the start.
+    The queue is bounded by its rows and by how long they will take, so that whoever is let in is answered soon.
+    runs and rows count what was done since the start; told hears of each run's rows and seconds.
     """
 
-    def __init__(self, run: Callable[[Feed], Outputs], pace: Pace, max_queue: int) -> None:
+    def __init__(
+        self,
+        run: Callable[[Feed], Outputs],
+        pace: Pace,
+        max_queue: int,
+        max_wait: float = inf,
+        told: Callable[[int, float], None] | None = None,
+    ) -> None:
         self.inline = pace.inline
         self.runs = self.rows = 0
+        self._told = told
+        self._max_wait = max_wait
+        self._row_seconds = pace.row_seconds  # what a row takes in a run with others, of late
         self._run = run
         self._pace = pace
         self._max_queue = max_queue
@@ -47,6 +61,11 @@ class Batcher:
         self._waiting_rows = 0
         self._busy = False  # a run is scheduled or going on
         self._thread = None if pace.inline else ThreadPoolExecutor(1, "score")
+
+    @property
+    def waiting(self) -> int:
+        """Rows that wait for a run."""
+        return self._waiting_rows
 
     async def score(self, feed: Feed, rows: int) -> Outputs:
         """The outputs for this feed. More rows than one run takes go as several.
@@ -75,12 +94,16 @@ class Batcher:
 
     def _admit(self, rows: int) -> None:
         """An empty queue takes any request: a bound that could never be met would make 503 a lie."""
-        if not self._waiting_rows or self._waiting_rows + rows <= self._max_queue:
+        if not self._waiting_rows or self._has_room(rows):
             return
         self._forget_cancelled()
-        if self._waiting_rows and self._waiting_rows + rows > self._max_queue:
-            message = f"{self._waiting_rows} rows are waiting already"
-            raise RequestError(503, message, expected="try again in a second", headers=((b"retry-after", b"1"),))
+        if self._waiting_rows and not self._has_room(rows):
+            seconds = self._waiting_rows * self._row_seconds
+            raise busy(f"{self._waiting_rows} rows are waiting already", seconds)
+
+    def _has_room(self, rows: int) -> bool:
+        waiting = self._waiting_rows
+        return waiting + rows <= self._max_queue and waiting * self._row_seconds <= self._max_wait
 
     def _forget_cancelled(self) -> None:
         self._waiting = deque(waiting for waiting in self._waiting if not waiting.future.done())
@@ -101,11 +124,11 @@ class Batcher:
         if not batch:
             self._busy = False
         elif self._thread is None:
-            self._finish(batch, _attempt(self._score, batch))
+            self._finish(batch, *_attempt(self._score, batch))
         else:
             loop = asyncio.get_running_loop()
             job = loop.run_in_executor(self._thread, _attempt, self._score, batch)
-            job.add_done_callback(lambda done: None if done.cancelled() else self._finish(batch, done.result()))
+            job.add_done_callback(lambda done: None if done.cancelled() else self._finish(batch, *done.result()))
 
     def _take(self) -> list[_Waiting]:
         """The oldest request, and those behind it that can share its run and fit."""
@@ -131,9 +154,14 @@ class Batcher:
         feed = {name: np.concatenate([waiting.feed[name] for waiting in batch]) for name in batch[0].feed}
         return _split(self._run(feed), [waiting.rows for waiting in batch])
 
-    def _finish(self, batch: list[_Waiting], result: "list[Outputs] | Exception") -> None:
+    def _finish(self, batch: list[_Waiting], result: "list[Outputs] | Exception", seconds: float) -> None:
+        rows = batch[0].rows if len(batch) == 1 else sum(waiting.rows for waiting in batch)
         self.runs += 1
-        self.rows += sum(waiting.rows for waiting in batch)
+        self.rows += rows
+        known = self._row_seconds
+        self._row_seconds += SMOOTH * (min(seconds / rows, 1.5 * known + 1e-4) - known)  # one hiccup is no slow model
+        if self._told is not None:
+            self._told(rows, seconds)
         if not isinstance(result, Exception):
             for waiting, outputs in zip(batch, result, strict=True):
                 if not waiting.future.done():
@@ -156,11 +184,15 @@ class Batcher:
             self._waiting_rows += waiting.rows
 
 
-def _attempt(score: Callable[[list[_Waiting]], list[Outputs]], batch: list[_Waiting]) -> "list[Outputs] | Exception":
+def _attempt(
+    score: Callable[[list[_Waiting]], list[Outputs]], batch: list[_Waiting]
+) -> "tuple[list[Outputs] | Exception, float]":
+    """What came of it, and how long it took."""
+    started = time.perf_counter()
     try:
-        return score(batch)
+        return score(batch), time.perf_counter() - started
     except Exception as error:  # noqa: BLE001 - whatever the model raises is told to those who asked
-        return error
+        return error, time.perf_counter() - started
 
 
 def _split(outputs: Outputs, rows: list[int]) -> list[Outputs]:

@@ -18,6 +18,7 @@ CROPS = ("none", "center")
 RESAMPLES = ("bilinear", "bicubic", "nearest", "box", "lanczos")
 CHANNELS = ("rgb", "bgr", "gray")
 LAYOUTS = ("nchw", "nhwc")
+DEVICES = ("cpu", "gpu")
 TYPES = ("number", "integer", "text", "boolean")
 
 
@@ -106,10 +107,20 @@ class ServedModel:
 
 
 @dataclass(frozen=True)
+class Tls:
+    """PEM files."""
+
+    certificate: str
+    key: str
+
+
+@dataclass(frozen=True)
 class ServerConfig:
     """server.json. models are versions of one model.
 
-    max_body in bytes, max_rows a request, max_queue in rows, body_timeout and drain in seconds; 0 means automatic.
+    max_body in bytes, max_rows a request, max_queue in rows and in requests, max_wait, body_timeout and drain in seconds;
+    0 means automatic. tracing: where OpenTelemetry's traces go, None: nowhere. run: the folder that the replicas share,
+    None: there is only one. device: where the models are run, cpu or gpu.
     """
 
     models: tuple[ServedModel, ...]
@@ -117,13 +128,18 @@ class ServerConfig:
     port: int = 8000
     replicas: int = 1
     threads: int = 0
+    device: str = "cpu"
     max_batch: int = 0
     max_body: int = 10 * 2**20
     max_rows: int = 10_000
     body_timeout: float = 30.0
     max_queue: int = 1024
+    max_wait: float = 2.0
     key_sha256: str | None = None
     drain: float = 10.0
+    tls: Tls | None = None
+    tracing: str | None = None
+    run: str | None = None
 
     @classmethod
     def from_json(cls, document: Any, where: str = "server.json") -> "ServerConfig":
@@ -181,14 +197,23 @@ def _server_config(document: Any, where: str) -> ServerConfig:
         port=keys.whole("port", default.port, 0, 65535),
         replicas=keys.whole("replicas", default.replicas, 1),
         threads=keys.whole("threads", default.threads, 0),
+        device=keys.choice("device", default.device, DEVICES),
         max_batch=keys.whole("max_batch", default.max_batch, 0),
         max_body=keys.whole("max_body", default.max_body, 1),
         body_timeout=keys.number("body_timeout", default.body_timeout, above=0),
         max_rows=keys.whole("max_rows", default.max_rows, 1),
         max_queue=keys.whole("max_queue", default.max_queue, 1),
         key_sha256=None if keys.optional("key_sha256") is None else keys.digest("key_sha256"),
+        max_wait=keys.number("max_wait", default.max_wait, above=0),
         drain=keys.number("drain", default.drain, low=0),
+        tls=_tls(keys.child("tls")),
+        tracing=None if keys.optional("tracing") is None else keys.text("tracing"),
+        run=None if keys.optional("run") is None else keys.text("run"),
     )
+
+
+def _tls(keys: Keys | None) -> Tls | None:
+    return None if keys is None else Tls(keys.text("certificate"), keys.text("key"))
 
 
 def _served_models(keys: Keys) -> tuple[ServedModel, ...]:

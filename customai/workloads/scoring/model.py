@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from customai.workloads.scoring.tensors import BY_ORT, DATATYPES
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, at import
 import onnxruntime as ort
 
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"  # onnxruntime's names of what runs a model
 _FATAL = 4  # only what would end the process; everything else comes back as an exception and is told in our words
 ort.set_default_logger_severity(_FATAL)
 
@@ -39,7 +40,7 @@ class Smoke:
 class Model:
     """run(feed) -> outputs, in the signature's order; from any thread. Raises RequestError (400) on a feed it cannot score.
 
-    rows: how it reads rows by column name, None: it does not.
+    rows: how it reads rows by column name, None: it does not. provider: what of onnxruntime runs it.
     """
 
     config: ModelConfig
@@ -47,18 +48,21 @@ class Model:
     run: Callable[[Feed], list[NDArray[Any]]]
     rows: Rows | None = None
     smoke: Smoke | None = None
+    provider: str = CPU
 
 
-def load(folder: Path | str, threads: int = 1) -> Model:
-    """Check and load a model folder. threads: per run, 0 lets onnxruntime choose.
+def load(folder: Path | str, threads: int = 1, device: str = "cpu") -> Model:
+    """Check and load a model folder. threads: per run, 0 lets onnxruntime choose. device: cpu or gpu.
 
     Raises NotFound (a file is missing), StateError (model.json), NotAvailable (an operator or a kind of tensor that
-    this server lacks), RunFailed (everything the model does not keep of what model.json promises).
+    this server lacks, or no GPU where one is asked for), RunFailed (everything the model does not keep of what model.json promises).
     """
     folder = Path(folder)
     config = load_model_config(folder)
     where = str(folder / MODEL_FILE)
-    session = _session(_checked_bytes(folder / MODEL_FILE, config.sha256), threads, where)
+    asked = providers(device, ort.get_available_providers(), where)
+    session = _session(_checked_bytes(folder / MODEL_FILE, config.sha256), threads, asked, where)
+    provider = first(asked, session.get_providers(), where)
     signature = Signature(
         tuple(_tensor(node, where) for node in session.get_inputs()),
         tuple(_tensor(node, where) for node in session.get_outputs()),
@@ -66,10 +70,35 @@ def load(folder: Path | str, threads: int = 1) -> Model:
     check_labels(config, signature, where)
     check_preprocessing(config.preprocessing, signature, where)
     rows = rows_of(config, signature, where)
-    model = Model(config, signature, _runner(session, [tensor.name for tensor in signature.outputs]), rows)
+    run = _runner(session, [tensor.name for tensor in signature.outputs])
+    model = Model(config, signature, run, rows, provider=provider)
     if config.smoke_test is None:
         return model
     return replace(model, smoke=_smoke(model, config.smoke_test, folder / config.smoke_test.file))
+
+
+def providers(device: str, available: Sequence[str], where: str) -> list[str]:
+    """What is to run the model, the first choice first. Raises NotAvailable: a GPU is asked for, and not to be had."""
+    if device == "cpu":
+        return [CPU]
+    if CUDA not in available:
+        raise NotAvailable(
+            f"a GPU is asked for, and this onnxruntime knows none: it offers {', '.join(available)}",
+            where=where,
+            hint="install onnxruntime-gpu[cuda,cudnn] in the place of onnxruntime",
+        )
+    return [CUDA, CPU]  # the CPU for operators that CUDA lacks
+
+
+def first(asked: Sequence[str], used: Sequence[str], where: str) -> str:
+    """What runs the model. Raises NotAvailable: onnxruntime has fallen back to the CPU, which it does in silence."""
+    if asked[0] not in used:
+        raise NotAvailable(
+            "a GPU is asked for, and onnxruntime cannot use one: there is no NVIDIA GPU here, no driver, or no CUDA",
+            where=where,
+            hint="nvidia-smi says whether there is a GPU; a pod needs nvidia.com/gpu in its limits",
+        )
+    return asked[0]
 
 
 def check_labels(config: ModelConfig, signature: Signature, where: str) -> None:
@@ -131,14 +160,14 @@ def _checked_bytes(path: Path, expected: str) -> bytes:
     return data
 
 
-def _session(data: bytes, threads: int, where: str) -> Any:
+def _session(data: bytes, threads: int, asked: list[str], where: str) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL
     options.intra_op_num_threads = threads
     # Spinning threads take the cores of the other replicas while they wait.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(data, options, providers=asked)
     except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class
         raise _not_loaded(error, len(data), where) from None
 

@@ -29,12 +29,14 @@ class Pace:
     """inline: run on the event loop. max_batch: rows that different requests may share a run with; 1: they never do.
 
     piece: rows of one request per run, 0: however many it has. latency: median seconds for one row.
+    row_seconds: seconds for a row in the largest batch.
     """
 
     inline: bool
     max_batch: int
     piece: int
     latency: float
+    row_seconds: float = 0.0
 
 
 def measure(model: Model, max_batch: int = 0) -> Pace:
@@ -49,12 +51,12 @@ def measure(model: Model, max_batch: int = 0) -> Pace:
     # With a free dimension beside the batch (text), one row may cost anything: never on the event loop.
     quick = one < QUICK and not _open_ended(signature, how)
     if not shareable:
-        return Pace(quick and fixed > 0, 1, max(fixed, 0), one)
+        return Pace(quick and fixed > 0, 1, max(fixed, 0), one, one / max(fixed, 1))
     if max_batch:
-        quick = quick and _seconds(model.run, sample(signature, how, max_batch), 3) < BUDGET
-        return Pace(quick, max_batch, max_batch, one)
-    chosen = _largest(lambda rows: _seconds(model.run, sample(signature, how, rows), 3), one, inline=quick)
-    return Pace(quick, chosen, chosen, one)
+        taken = _seconds(model.run, sample(signature, how, max_batch), 3)
+        return Pace(quick and taken < BUDGET, max_batch, max_batch, one, taken / max_batch)
+    chosen, taken = _largest(lambda rows: _seconds(model.run, sample(signature, how, rows), 3), one, inline=quick)
+    return Pace(quick, chosen, chosen, one, taken / chosen)
 
 
 def independent(run: Callable[[Feed], list[Array]], pair: Feed) -> bool:
@@ -81,14 +83,15 @@ def sample(signature: Signature, how: Preprocessing | None, rows: int) -> Feed:
     return feed
 
 
-def _largest(seconds: Callable[[int], float], one: float, *, inline: bool) -> int:
+def _largest(seconds: Callable[[int], float], one: float, *, inline: bool) -> tuple[int, float]:
+    """(rows, seconds) of the largest batch worth it."""
     rows, taken = 1, one
     while rows < MAX_BATCH:
         doubled = seconds(2 * rows)
         if doubled > BUDGET if inline else doubled > WORTH * taken:
             break
         rows, taken = 2 * rows, doubled
-    return rows
+    return rows, taken
 
 
 def _open_ended(signature: Signature, how: Preprocessing | None) -> bool:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 GRACE = 3.0  # seconds beyond the drain time before one that drains is killed
@@ -20,14 +21,15 @@ class Replica:
     """A scoring server process on the supervisor's socket.
 
     It reads its config as one line on stdin, then ends when stdin does: it never outlives its supervisor. It reports
-    {"ready": true} or {"error": {...}} on a pipe. Nothing secret stands in its arguments.
+    {"ready": true, "pace": how it runs the models} or {"error": {...}} on a pipe. Nothing secret stands in its arguments.
     """
 
-    def __init__(self, config: dict[str, Any], listener: socket.socket, alive: int) -> None:
-        """Starts it. `alive` is a lock's file that it keeps open as long as it lives."""
+    def __init__(self, config: dict[str, Any], folder: Path, listener: socket.socket, alive: int) -> None:
+        """Starts it. folder: what all replicas share; `alive` is a lock's file that it keeps open as long as it lives."""
         self.config = config
         self.since = time.time()
         self.ready = False
+        self.pace: list[dict[str, Any]] = []
         self.silent = False  # its report pipe has ended
         self.error: dict[str, Any] | None = None
         self.draining = False
@@ -47,7 +49,7 @@ class Replica:
         self.pid = self.process.pid
         assert self.process.stdin is not None  # noqa: S101 (for the type checker)
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(json.dumps(config).encode() + b"\n")
+            self.process.stdin.write(json.dumps({**config, "run": str(folder)}).encode() + b"\n")
             self.process.stdin.flush()
 
     def hear(self) -> None:
@@ -62,6 +64,7 @@ class Replica:
             for line in lines:
                 report = json.loads(line)
                 self.ready = report.get("ready", False)
+                self.pace = report.get("pace", [])
                 self.error = report.get("error")
 
     def ended(self) -> bool:

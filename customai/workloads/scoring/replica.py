@@ -9,14 +9,13 @@ import asyncio
 import gc
 import json
 import os
+import signal
 import socket
 import sys
-import time
+from collections.abc import Callable
 from typing import Any
 
 from customai.errors import CustomAIError
-
-QUIET = 0.5  # seconds without a request after which an idle connection may be closed while draining
 
 
 def main(socket_fd: int, report_fd: int) -> int:
@@ -28,7 +27,7 @@ def main(socket_fd: int, report_fd: int) -> int:
         os.write(report_fd, json.dumps(message).encode() + b"\n")
 
     try:
-        serve(config, socket_fd, lambda: report({"ready": True}))
+        serve(config, socket_fd, lambda pace: report({"ready": True, "pace": pace}))
     except CustomAIError as error:
         report({"error": error.to_json()})
         return 1
@@ -38,53 +37,42 @@ def main(socket_fd: int, report_fd: int) -> int:
     return 0
 
 
-def serve(settings: dict[str, Any], socket_fd: int, on_ready: Any) -> None:
-    """Loads the model, then serves until SIGTERM, or until stdin ends."""
-    import uvicorn
+def serve(settings: dict[str, Any], socket_fd: int, on_ready: Callable[[Any], object]) -> None:
+    """Loads the model, then serves until SIGTERM, or until stdin ends. on_ready gets how the models are run."""
+    import uvloop
 
     from customai.workloads.scoring.app import create
     from customai.workloads.scoring.config import ServerConfig
     from customai.workloads.scoring.model import load
+    from customai.workloads.scoring.server import Server, limits, tls
+    from customai.workloads.scoring.service import Service
 
     config = ServerConfig.from_json(settings)
-    app = create([load(served.folder, config.threads) for served in config.models], config)
+    context = tls(config.tls)
+    app = create([load(served.folder, config.threads, config.device) for served in config.models], config)
+    service: Service = app
+    if config.tracing is not None:
+        from customai.workloads.scoring.tracing import Traced
+
+        service = Traced(app, config.tracing, app.versions[0].model.config.name)
     gc.collect()
     gc.freeze()  # what was loaded stays: collections need not look at it again
 
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            asyncio.get_running_loop().add_reader(0, self._supervisor_gone)
-            on_ready()
+    async def run() -> None:
+        loop, ending = asyncio.get_running_loop(), asyncio.Event()
+        server = Server(service, limits(config), context)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ending.set)
+        await server.start(socket.socket(fileno=socket_fd))
+        loop.add_reader(0, ending.set)  # the supervisor is gone
+        on_ready(app.pace())
+        await ending.wait()
+        loop.remove_reader(0)
+        app.draining = True
+        await server.drain(config.drain)
+        service.close()
 
-        def _supervisor_gone(self) -> None:
-            asyncio.get_running_loop().remove_reader(0)
-            self.should_exit = True
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            app.draining = True  # every answer now says `connection: close`
-            for server in self.servers:
-                server.close()
-            deadline = time.monotonic() + min(config.drain, QUIET)
-            while self.server_state.connections and time.monotonic() < deadline:  # noqa: ASYNC110 (no event to wait for)
-                await asyncio.sleep(0.02)
-            await super().shutdown(sockets)
-
-    Server(
-        uvicorn.Config(
-            app,
-            loop="uvloop",
-            http="httptools",
-            lifespan="on",
-            ws="none",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=int(config.drain),
-        )
-    ).run(sockets=[socket.socket(fileno=socket_fd)])
+    uvloop.run(run())
 
 
 if __name__ == "__main__":

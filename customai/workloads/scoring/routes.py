@@ -1,43 +1,49 @@
 """Which path answers what. Everything that does not change is encoded once, at the start."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from customai import __version__
-from customai.workloads.scoring.answers import Answer, RequestError, answer
+from customai.workloads.scoring import openapi, page
+from customai.workloads.scoring.answers import Answer, Headers, RequestError, answer
+from customai.workloads.scoring.metrics import ROUTES
 from customai.workloads.scoring.model import Model
-from customai.workloads.scoring.reading import Headers, Receive
+from customai.workloads.scoring.service import Handler
 from customai.workloads.scoring.version import Version
 
-Handler = Callable[..., Awaitable[Answer]]
+_INFER, _SCORE, _OTHER = map(ROUTES.index, ("infer", "score", "other"))
 
 
 @dataclass(frozen=True)
 class Route:
-    """handlers by method; GET and HEAD take nothing, POST takes (headers, body, receive). open: needs no key."""
+    """handlers by method. open: needs no key. counted: as which of metrics.ROUTES. page: for browsers, and open."""
 
     handlers: dict[str, Handler]
     open: bool = False
+    counted: int = _OTHER
+    page: Handler | None = None
 
 
 class Service(Protocol):
     """What the routes call."""
 
-    async def ready(self) -> Answer: ...
-    async def infer(self, headers: Headers, body: bytes, receive: Receive) -> Answer: ...
-    async def score(self, headers: Headers, body: bytes, receive: Receive) -> Answer: ...
+    async def ready(self, headers: Headers, body: bytes) -> Answer: ...
+    async def metrics(self, headers: Headers, body: bytes) -> Answer: ...
+    async def infer(self, headers: Headers, body: bytes) -> Answer: ...
+    async def score(self, headers: Headers, body: bytes) -> Answer: ...
 
 
-def routes(service: Service, versions: Sequence[Version]) -> dict[str, Route]:
+def routes(service: Service, versions: Sequence[Version], *, asks_for_key: bool = False) -> dict[str, Route]:
     """Path -> Route. Paths are compared whole, so a name with a slash or a space is no special case."""
     leading = max(versions, key=lambda version: version.traffic)
     name = leading.model.config.name
     table = {
-        "/v2": _fixed({"name": "customai", "version": __version__, "extensions": []}),
+        "/v2": _fixed({"name": "customai", "version": __version__, "extensions": ["binary_tensor_data"]}),
         "/v2/health/live": _fixed({"live": True}, open=True),
         "/v2/health/ready": Route(_get(service.ready), open=True),
-        "/score": Route({"POST": service.score}),
+        "/score": Route({"POST": service.score}, counted=_SCORE),
+        "/metrics": Route(_get(service.metrics)),
     }
     for prefix, version, infer in (
         (f"/v2/models/{name}", leading, service.infer),
@@ -46,8 +52,11 @@ def routes(service: Service, versions: Sequence[Version]) -> dict[str, Route]:
         told = versions if infer == service.infer else [version]
         table[prefix] = _fixed(_metadata(version, [each.name for each in told]))
         table[f"{prefix}/ready"] = _fixed({"name": name, "ready": True})
-        table[f"{prefix}/infer"] = Route({"POST": infer})
-    table["/"] = _fixed(_index(leading, versions, table))
+        table[f"{prefix}/infer"] = Route({"POST": infer}, counted=_INFER)
+    model, names = leading.model, [version.name for version in versions]
+    table["/openapi.json"] = _fixed(openapi.document(model, names, asks_for_key=asks_for_key))
+    index = _fixed(_index(leading, versions, table))
+    table["/"] = replace(index, page=_constant(page.load(asks_for_key=asks_for_key)))
     return table
 
 
@@ -92,17 +101,33 @@ def _index(leading: Version, versions: Sequence[Version], table: dict[str, Route
             {"version": each.name, "sha256": each.model.config.sha256, "traffic": each.traffic} for each in versions
         ],
         **_columns(leading.model),
+        "takes": _takes(leading.model),
+        "labels": config.labels,
         "routes": ["GET /", *lines],
     }
 
 
-def _fixed(document: dict[str, Any], *, open: bool = False) -> Route:  # noqa: A002 - Route's own word
-    encoded = answer(document)
+def _takes(model: Model) -> dict[str, Any]:
+    """What /score takes, for those who make a form of it."""
+    how = model.config.preprocessing
+    if how is not None:
+        return {"images": {"size": how.size, "channels": how.channels}}
+    if model.rows is not None:
+        return {"rows": "objects"}
+    inputs = model.signature.inputs
+    shape = inputs[0].shape if len(inputs) == 1 else ()
+    return {"rows": list(shape[1:])} if shape else {}
 
-    async def get() -> Answer:
+
+def _fixed(document: dict[str, Any], *, open: bool = False) -> Route:  # noqa: A002 - Route's own word
+    return Route(_get(_constant(answer(document))), open=open)
+
+
+def _constant(encoded: Answer) -> Handler:
+    async def get(_headers: Headers, _body: bytes) -> Answer:
         return encoded
 
-    return Route(_get(get), open=open)
+    return get
 
 
 def _get(handler: Handler) -> dict[str, Handler]:

@@ -4,8 +4,6 @@ server.json is what is wanted, state.json is what is; this process holds `lock` 
 A new server.json rolls over replica by replica: a new one is started and ready (model loaded, known answer right)
 before an old one is drained, so no request is refused. If the new one fails, the old ones stay. A replica that dies is
 started again. Removing server.json, SIGTERM or SIGINT ends it all.
-
-uvicorn's own worker manager is not used: it ends a worker before it starts the next, and counts it as ready at once.
 """
 
 from __future__ import annotations
@@ -161,7 +159,7 @@ class Supervisor:
 
     def _start(self, config: dict[str, Any]) -> None:
         try:
-            replica = Replica(config, self.listener, self._alive)
+            replica = Replica(config, self.folder, self.listener, self._alive)
         except OSError as error:  # no room for a process or a file: those that run go on
             words = {"type": "NoQuota", "message": f"a replica cannot be started: {error.strerror}", "where": ""}
             self._say(words["message"])
@@ -193,6 +191,9 @@ class Supervisor:
             "digest": self.serving["digest"] if self.serving is not None and settled else None,
             "models": (self.serving or self.wanted)["models"],
             "wanted": self._goal()["replicas"],
+            "threads": _threads(self.serving or self.wanted),
+            "pace": next((replica.pace for replica in self.replicas if replica.ready), []),
+            "tls": ((self.serving or self.wanted).get("tls") or {}).get("certificate"),
             "restarts": self.restarts,
             "seen": self._config_mark[1] if self._config_mark else 0,
             "failure": self.failure,
@@ -224,8 +225,13 @@ def _replica_config(config: dict[str, Any]) -> dict[str, Any]:
 
     The replicas share the cores: more threads than cores only wait for each other.
     """
-    threads = config.get("threads") or max(1, (os.cpu_count() or 1) // config["replicas"])
-    return {key: value for key, value in config.items() if key not in ("replicas", "digest")} | {"threads": threads}
+    return {key: value for key, value in config.items() if key not in ("replicas", "digest")} | {
+        "threads": _threads(config)
+    }
+
+
+def _threads(config: dict[str, Any]) -> int:
+    return int(config.get("threads") or max(1, (os.cpu_count() or 1) // config["replicas"]))
 
 
 def listen(host: str, port: int, patience: float = 3.0) -> socket.socket:

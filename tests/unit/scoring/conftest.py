@@ -1,14 +1,27 @@
-"""Model folders with tiny ONNX models, and an ASGI client without a socket."""
+"""Model folders with tiny ONNX models, and a client of the application that needs no port."""
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import json
+import socket
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+
+from customai.workloads.scoring.app import create
+from customai.workloads.scoring.config import ServedModel, ServerConfig
+from customai.workloads.scoring.http import Connection
+from customai.workloads.scoring.model import load
+from customai.workloads.scoring.server import Server, limits
+
+settings.register_profile("patient", deadline=None)  # whoever else has the machine
+settings.load_profile("patient")
 
 
 def tensor(name, kind, shape):
@@ -118,10 +131,12 @@ def folder(tmp_path):
 
 
 class Client:
-    """Speaks ASGI to an App. Each call is one request in a loop of its own, except inside together()."""
+    """Speaks HTTP to an App over a socket pair. Each call is one request in a loop of its own, except inside together()."""
 
-    def __init__(self, app):
+    def __init__(self, app, limits):
         self.app = app
+        self.limits = limits
+        self.draining = False
 
     def __call__(self, method, path, body=b"", headers=None, **more):
         return asyncio.run(self.request(method, path, body, headers, **more))
@@ -143,51 +158,70 @@ class Client:
         return asyncio.run(run())
 
     async def request(self, method, path, body=b"", headers=None, chunks=None, hang=False, length=True):
+        """chunks: the body in parts; hang: but the last one never comes."""
         lines = dict(headers or {})
-        if method == "POST" and length:
+        if (method == "POST" or body) and length:
             lines.setdefault("content-length", str(len(body)))
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": path,
-            "headers": [(name.encode(), value.encode("latin-1")) for name, value in lines.items()],
-        }
-        parts = list(chunks) if chunks is not None else [body]
-        sent = []
+        head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        parts = [body] if chunks is None else list(chunks)
+        if "transfer-encoding" in lines:
+            parts = [*(b"%x\r\n%s\r\n" % (len(part), part) for part in parts), b"0\r\n\r\n"]
+        async with self.connection() as (reader, writer):
+            writer.write(head.encode("latin-1", "replace") + b"\r\n")
+            for part in parts[:-1] if hang else parts:
+                writer.write(part)
+                await asyncio.sleep(0)
+            return await answer_of(reader, method)
 
-        async def receive():
-            if not parts or (hang and len(parts) == 1):
-                await asyncio.sleep(3600)
-            part = parts.pop(0)
-            return {"type": "http.request", "body": part, "more_body": bool(parts)}
+    @contextlib.asynccontextmanager
+    async def connection(self):
+        """(reader, writer) of a connection to a server that is there as long as this is."""
+        server = Server(self.app, self.limits)
+        server.shared.draining = self.draining
+        ours, theirs = socket.socketpair()
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(lambda: Connection(server.shared), sock=theirs)
+        server._sweep()
+        reader, writer = await asyncio.open_connection(sock=ours)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+            transport.abort()
+            server._sweeper.cancel()
+            await asyncio.sleep(0)
+            assert not [task for task in asyncio.all_tasks() if "_respond" in repr(task)]
+            assert (server.shared.active, server.shared.held) == (0, 0)
 
-        async def send(message):
-            sent.append(message)
 
-        await self.app(scope, receive, send)
-        answer_headers = dict(sent[0]["headers"])
-        content = b"".join(message.get("body", b"") for message in sent[1:])
-        assert not sent[-1].get("more_body")
-        if method != "HEAD":
-            assert int(answer_headers[b"content-length"]) == len(content)
-        return sent[0]["status"], answer_headers, json.loads(content) if content else None
+async def answer_of(reader, method="GET"):
+    """(status, headers, body); the body is a document where it is JSON."""
+    lines = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)).decode().split("\r\n")
+    if lines[0].endswith("100 Continue"):
+        return await answer_of(reader, method)
+    headers = {name.encode(): value.encode() for name, _, value in (line.partition(": ") for line in lines[1:] if line)}
+    content = b"" if method == "HEAD" else await reader.readexactly(int(headers[b"content-length"]))
+    is_json = headers[b"content-type"] == b"application/json"
+    return int(lines[0].split()[1]), headers, json.loads(content) if content and is_json else content or None
+
+
+@pytest.fixture(scope="session")
+def client_of():
+    """client_of(app) -> Client."""
+    return lambda app: Client(app, limits(ServerConfig((ServedModel("x"),))))
 
 
 @pytest.fixture
 def serve(folder):
-    """serve(onnx, model keys..., server={...}) -> Client; the access log is client.log, a list of bytes."""
-    from customai.workloads.scoring.app import create
-    from customai.workloads.scoring.config import ServedModel, ServerConfig
-    from customai.workloads.scoring.model import load
-
+    """serve(onnx, model keys..., server={...}, server_limits={...}) -> Client; the access log is client.log, a list of bytes."""
     apps = []
 
-    def start(onnx, server=None, **keys):
+    def start(onnx, server=None, server_limits=None, **keys):
         log = []
         config = ServerConfig((ServedModel("x"),), **(server or {}))
         app = create([load(folder(onnx, **keys))], config, log.append)
         apps.append(app)
-        client = Client(app)
+        client = Client(app, replace(limits(config), **(server_limits or {})))
         client.log = log
         return client
 

@@ -1,4 +1,4 @@
-"""What the application says over ASGI, without a socket."""
+"""What the application says over HTTP."""
 
 import asyncio
 import hashlib
@@ -18,13 +18,15 @@ JSON = {"content-type": "application/json"}
 
 @pytest.fixture
 def client(serve, models):
-    return serve(models.linear(), server={"max_body": 1000, "body_timeout": 0.05})
+    return serve(
+        models.linear(), server={"max_body": 1000, "body_timeout": 0.05}, server_limits={"linger_seconds": 0.1}
+    )
 
 
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("/v2", {"name": "customai", "extensions": []}),
+        ("/v2", {"name": "customai", "extensions": ["binary_tensor_data"]}),
         ("/v2/health/live", {"live": True}),
         ("/v2/health/ready", {"ready": True}),
         ("/v2/models/tiny", {"name": "tiny", "versions": ["1"], "platform": "onnxruntime_onnx"}),
@@ -46,7 +48,8 @@ def test_the_index_lists_every_route(client):
     listed = client("GET", "/")[2]["routes"]
     assert "POST /score" in listed
     assert "POST /v2/models/tiny/versions/1/infer" in listed
-    assert len(listed) == 11
+    assert "GET /metrics" in listed
+    assert len(listed) == 13
 
 
 @pytest.mark.parametrize(
@@ -61,8 +64,10 @@ def test_the_index_lists_every_route(client):
         ("POST", "/v2", b"{}", JSON, 405, "/v2 does not answer POST"),
         ("OPTIONS", "/", b"", {}, 405, "/ does not answer OPTIONS"),
         ("POST", "/score", b"x" * 1001, JSON, 413, "the body is too large"),
-        ("POST", "/score", b"", {**JSON, "content-length": "9" * 30}, 413, "the body is too large"),
-        ("POST", "/score", b"", {**JSON, "content-length": "-1"}, 400, "Content-Length is not a number"),
+        ("POST", "/score", b"", {**JSON, "content-length": "9" * 15}, 413, "the body is too large"),
+        ("POST", "/score", b"", {**JSON, "content-length": "9" * 30}, 400, "this is not HTTP/1.1"),
+        ("POST", "/score", b"", {**JSON, "content-length": "-1"}, 400, "this is not HTTP/1.1"),
+        ("POST", INFER, b"{}", {**JSON, "content-encoding": "gzip"}, 415, "the body is compressed"),
         ("POST", "/score", b"{}", {}, 415, "the content type is missing"),
         ("POST", "/score", b"{}", {"content-type": "text/plain"}, 415, "the content type is text/plain"),
         ("POST", INFER, b"{}", {"content-type": "application/x-www-form-urlencoded"}, 415, "x-www-form-urlencoded"),
@@ -103,8 +108,7 @@ def test_a_chunked_body_is_read_and_bounded(client):
 
 
 @pytest.mark.parametrize("chunks", [[b""], [b"{", b"}"]])
-def test_a_body_that_does_not_come_is_408(client, chunks, monkeypatch):
-    monkeypatch.setattr("customai.workloads.scoring.app.LINGER", 0.01)
+def test_a_body_that_does_not_come_is_408(client, chunks):
     status, headers, answer = client("POST", "/score", b"{}", JSON, chunks=chunks, hang=True)
     assert (status, headers[b"connection"]) == (408, b"close")
     assert answer["error"] == "the body did not arrive within 0.05 seconds"
@@ -125,7 +129,7 @@ def test_a_key_is_needed_everywhere_but_for_health(serve, models):
 
 
 def test_while_draining_connections_close_and_readiness_is_503(client):
-    client.app.draining = True
+    client.app.draining = client.draining = True
     status, headers, answer = client("GET", "/v2/health/ready")
     assert (status, headers[b"connection"], answer) == (503, b"close", {"ready": False})
     status, headers, _ = client.post("/score", ROW)
@@ -147,21 +151,9 @@ def test_the_unexpected_is_one_500_and_a_traceback_in_the_log(client, monkeypatc
     assert client.post("/score", ROW)[0] == 200
 
 
-def test_lifespan_is_answered_and_the_log_is_written_at_its_end(client):
-    async def run():
-        await client.request("GET", "/v2")
-        messages, sent = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}], []
-
-        async def receive():
-            return messages.pop(0)
-
-        async def send(message):
-            sent.append(message["type"])
-
-        await client.app({"type": "lifespan"}, receive, send)
-        return sent
-
-    assert asyncio.run(run()) == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+def test_the_log_is_written_at_the_end(client):
+    client("GET", "/v2")
+    client.app.close()
     entry = json.loads(b"".join(client.log))
     assert (entry["method"], entry["path"], entry["status"]) == ("GET", "/v2", 200)
     assert set(entry) == {"time", "method", "path", "status", "ms", "bytes"}

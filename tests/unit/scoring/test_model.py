@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from customai.errors import CustomAIError, NotAvailable, NotFound, RunFailed
 from customai.workloads.scoring.inspect import inspect
-from customai.workloads.scoring.model import load
+from customai.workloads.scoring.model import CPU, CUDA, first, load, providers
 
 SMOKE = {"image": "smoke.png", "label": "bright"}
 
@@ -30,6 +30,25 @@ def test_a_good_model_says_what_it_takes_and_gives(folder, models):
     assert model.signature.batched
     assert model.smoke.label == "bright"
     assert model.smoke.probability > 0.99
+
+
+def test_a_gpu_is_used_where_it_is_asked_for_and_the_cpu_for_what_it_lacks():
+    assert providers("cpu", [CUDA, CPU], "") == [CPU]
+    assert providers("gpu", ["TensorrtExecutionProvider", CUDA, CPU], "") == [CUDA, CPU]
+    assert first([CUDA, CPU], [CUDA, CPU], "") == CUDA
+
+
+def test_a_gpu_that_is_asked_for_and_not_to_be_had_is_told_at_the_start(folder, models):
+    with pytest.raises(NotAvailable, match=r"this onnxruntime knows none: it offers CPUExecutionProvider$"):
+        providers("gpu", [CPU], "")
+    with pytest.raises(NotAvailable, match="cannot use one"):  # onnxruntime itself falls back to the CPU, in silence
+        first([CUDA, CPU], [CPU], "")
+    path = folder(models.linear())
+    assert load(path).provider == CPU
+    try:
+        assert load(path, device="gpu").provider == CUDA  # on a machine that has one
+    except NotAvailable as error:
+        assert "a GPU is asked for" in error.message
 
 
 def test_a_missing_model_is_not_found(folder, models):

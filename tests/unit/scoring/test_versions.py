@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
@@ -29,12 +29,14 @@ def shares(draw):
     return [end - start for start, end in zip([0, *cuts], [*cuts, 100], strict=True)]
 
 
+@settings(deadline=None)
 @given(shares())
 def test_a_hundred_turns_hold_each_share_exactly(found):
     counted = Counter(turns(found))
     assert [counted[i] for i in range(len(found))] == found
 
 
+@settings(deadline=None)
 @given(shares(), st.integers(1, 100))
 def test_turns_are_spread_evenly(found, count):
     """Never more than one request away per other version from what the share asks for."""
@@ -88,32 +90,21 @@ def start(tmp_path, models):
 
 
 @pytest.fixture
-def client(start, request):
+def client(start, client_of):
     """A client of a server with version 1 at 75 % and version 2 at 25 %."""
-    app = start(75, 25)
+    client = client_of(start(75, 25))
 
     def send(method, path, document=None, **headers):
-        return asyncio.run(call(app, method, path, document, **headers))
+        return asyncio.run(call(client, method, path, document, **headers))
 
-    send.app = app
     return send
 
 
-async def call(app, method, path, document=None, **headers):
+async def call(client, method, path, document=None, **headers):
     body = json.dumps(document).encode() if document is not None else b""
-    lines = {**JSON, "content-length": str(len(body)), **{k.replace("_", "-"): v for k, v in headers.items()}}
-    scope = {"type": "http", "method": method, "path": path}
-    scope["headers"] = [(name.encode(), value.encode()) for name, value in lines.items()]
-    sent = []
-
-    async def receive():
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message):
-        sent.append(message)
-
-    await app(scope, receive, send)
-    return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent[1:]))
+    lines = {**JSON, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    status, _, answer = await client.request(method, path, body, lines)
+    return status, answer
 
 
 def test_each_request_goes_to_a_version_by_its_share(client):
@@ -163,8 +154,8 @@ def test_versions_and_shares_are_told(client):
     assert client("GET", "/v2/models/tiny")[1]["versions"] == ["1", "2"]
 
 
-def test_a_version_without_traffic_answers_only_who_asks_for_it(start):
-    app = start(0, 100)
+def test_a_version_without_traffic_answers_only_who_asks_for_it(start, client_of):
+    app = client_of(start(0, 100))
 
     async def run():
         answers = [await call(app, "POST", "/score", ROWS) for _ in range(50)]
