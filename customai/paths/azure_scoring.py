@@ -160,7 +160,7 @@ def _registry(
 def code(files: Files) -> list[Json]:
     """The scoring server's own files, as they stand in the image."""
     names = ["__init__.py", "errors.py", "workloads/__init__.py"]
-    names += sorted(str(file.relative_to(PACKAGE)) for file in (PACKAGE / "workloads" / "scoring").glob("*.py"))
+    names += sorted(str(file.relative_to(PACKAGE)) for file in (PACKAGE / "workloads" / "scoring").glob("*.*"))
     sources = {f"customai/{name}": str(PACKAGE / name) for name in names}
     return [{"name": name, "source": source, "sha256": files.sha256(source)} for name, source in sources.items()]
 
@@ -261,7 +261,7 @@ def _endpoint(section: Scoring, place: Json, name: str, served: Step, *, gpu: bo
     manifests = kubernetes.scoring(
         name=name,
         image={"$ref": "image#reference"},
-        server=server(served),
+        server=server(served) | ({"device": "gpu"} if gpu else {}),
         key=served.inputs["key"] or {"$secret": f"env:{KEY_VARIABLE}"},
         scale={
             "min": section.replicas.min,
@@ -286,7 +286,7 @@ def _endpoint(section: Scoring, place: Json, name: str, served: Step, *, gpu: bo
 
 def server(served: Step) -> Json:
     """The server's configuration in a container: what the endpoint says, but for where, and one replica in each pod."""
-    inputs = served.inputs
+    inputs = {name: value for name, value in served.inputs.items() if name != "tls"}  # files of this machine
     folders = [each | {"folder": f"{image.MODELS}/{_step_of(each['folder'])}"} for each in inputs["models"]]
     here = inputs | {"models": folders, "host": "0.0.0.0", "port": kubernetes.PORT, "replicas": 1}
     return dict(endpoint.local(here)["server"]) | {"key_sha256": image.KEY_DIGEST, "digest": "container"}

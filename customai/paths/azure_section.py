@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from customai import retirements
 from customai.model import Json
 from customai.provisioning import aks, azure_names, dsvm, node_pool
 from customai.spec import key as spec_key
@@ -19,16 +20,6 @@ SIZE = r"^Standard_[A-Z][A-Za-z0-9]*\d[A-Za-z0-9_-]*$"
 SIZE_EXPECTED = "the name of a VM size, such as Standard_D4ds_v5"
 CIDR_EXPECTED = "an address range such as 10.20.0.0/16"
 GUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
-RETIRED = {  # sizes that are gone: pattern -> (what it was, what to take)
-    r"Standard_NC\d+r?(_Promo)?": ("NC (K80), retired in 2023", "Standard_NC4as_T4_v3"),
-    r"Standard_NC\d+r?s_v2": ("NCv2 (P100), retired in 2023", "Standard_NC4as_T4_v3"),
-    r"Standard_NC\d+r?s_v3": ("NCv3 (V100), retired on 2025-09-30", "Standard_NC24ads_A100_v4"),
-    r"Standard_ND\d+r?s": ("ND (P40), retired in 2023", "Standard_NC24ads_A100_v4"),
-    r"Standard_NV\d+(_Promo)?": ("NV (M60), retired on 2023-09-06", "Standard_NC4as_T4_v3"),
-    r"Standard_NV\d+s_v2": ("NVv2 (M60), retired", "Standard_NC4as_T4_v3"),
-    r"Standard_NV\d+s_v3": ("NVv3 (M60), retired on 2026-09-30", "Standard_NC4as_T4_v3"),
-    r"Standard_NV\d+as_v4": ("NVv4 (MI25), retired on 2026-09-30", "Standard_NC4as_T4_v3"),
-}
 # The images bring NVIDIA's data center driver; these sizes need its GRID driver.
 GRID = re.compile(r"Standard_NV", re.IGNORECASE)
 RESERVED_USERS = {"admin", "administrator", "guest", "root", "test", "user", "owner", "server", "support", "sys"}
@@ -38,9 +29,11 @@ PRIVATE = tuple(ipaddress.IPv4Network(each) for each in ("10.0.0.0/8", "172.16.0
 
 
 def wrong_size(place: str, size: str) -> Problems:
-    for pattern, (what, successor) in RETIRED.items():
-        if re.fullmatch(pattern, size, re.IGNORECASE):
-            yield place, f"{size} is of the series {what}: take {successor}"
+    yield from retirements.ended(place, "size", size)
+
+
+def ending_size(place: str, size: str) -> Problems:
+    yield from retirements.ending(place, "size", size)
 
 
 def network(text: str) -> Network | None:
@@ -193,8 +186,13 @@ class Machine:
             )
         if self.user in RESERVED_USERS:
             yield "user", f"Azure does not take '{self.user}' as a user's name"
+        yield from retirements.ended("image", "image", self.image)
         if self.image == "ubuntu-hpc" and self.disk_gb < 128:
             yield "disk_gb", "the image ubuntu-hpc needs at least 128"
+
+    def warnings(self) -> Problems:
+        yield from ending_size("size", self.size)
+        yield from retirements.ending("image", "image", self.image)
 
 
 @dataclass(frozen=True)
@@ -228,6 +226,9 @@ class SystemPool:
         if self.max < self.min:
             yield "max", f"expected at least min ({self.min})"
 
+    def warnings(self) -> Problems:
+        yield from ending_size("size", self.size)
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -255,6 +256,9 @@ class Pool:
             yield "name", f"'{aks.SYSTEM_POOL}' is the system pool's own name"
         if self.max < self.min:
             yield "max", f"expected at least min ({self.min})"
+
+    def warnings(self) -> Problems:
+        yield from ending_size("size", self.size)
 
 
 @dataclass(frozen=True)
@@ -294,6 +298,10 @@ class Cluster:
         yield from wrong_range("pods", self.pods, longest=20)
         yield from wrong_range("services", self.services, longest=24)
         yield from overlaps(ranges)
+        yield from retirements.ended("version", "kubernetes", self.version or "")
+
+    def warnings(self) -> Problems:
+        yield from retirements.ending("version", "kubernetes", self.version or "")
 
 
 @dataclass(frozen=True)

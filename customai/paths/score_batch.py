@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
-from customai.model import Json, Step
-from customai.paths import Files, cron
+from customai.model import Json, Step, digest
+from customai.paths import Files, azure_batch, cron
+from customai.paths.azure_ml_section import Batch
 from customai.paths.served_model import A_VERSION, SHA256, VERSION, Preprocessing, Version
-from customai.provisioning import job, model, schedule
+from customai.provisioning import data_factory_trigger, job, model, schedule
 from customai.spec import key as spec_key
 
 URLS = ("abfss://", "abfs://", "wasbs://", "wasb://", "az://")
@@ -107,18 +108,31 @@ class Spec:
         "Rows of a part, which is what is done again at most; 0: chosen.", default=0, minimum=0, maximum=10_000_000
     )
 
+    azure: Batch | None = spec_key("With --target azure: where, and on what nodes.", default=None)
+
     def problems(self) -> Iterable[tuple[str, str]]:
         for name, place in (("input", self.input), ("output", self.output)):
             if "://" in place and not place.startswith(URLS):
                 yield name, f"expected a path, or a URL with one of {', '.join(URLS)}"
-        if self.schedule is not None:
-            try:
-                cron.parsed(self.schedule)
-            except ValueError as error:
-                yield "schedule", str(error)
+        yield from self._problems_of_the_schedule()
         if (self.model is None) == (self.models is None):
             yield "model", "expected exactly one of model and models"
         yield from self._problems_of_images() if self.path == "2-6" else self._problems_of_rows()
+
+    def _problems_of_the_schedule(self) -> Iterable[tuple[str, str]]:
+        if self.schedule is None:
+            return
+        try:
+            times = cron.parsed(self.schedule)
+        except ValueError as error:
+            yield "schedule", str(error)
+            return
+        if self.azure is None:
+            return
+        if problem := data_factory_trigger.problem(times):
+            yield "schedule", problem
+        if self.azure.cluster.spot:
+            yield "azure.cluster.spot", "a schedule needs the cluster's endpoint: leave one of the two out"
 
     def _problems_of_rows(self) -> Iterable[tuple[str, str]]:
         if self.model is not None and self.model.preprocessing is not None:
@@ -177,6 +191,21 @@ def steps(spec: Spec, files: Files) -> tuple[Step, ...]:
             )
         )
     return tuple(made)
+
+
+def azure_steps(spec: Spec, files: Files, surroundings: Json) -> tuple[Step, ...]:
+    """Nodes that score the same data set with the same request."""
+    return azure_batch.steps(
+        spec.azure or Batch(),
+        name=spec.name,
+        path=spec.path,
+        spec_digest=digest(asdict(spec)),
+        subscription=surroundings["subscription"],
+        files=files,
+        spec=spec,
+        request=_request(spec, files),
+        models=() if spec.model is None else (_model(spec, spec.model, files),),
+    )
 
 
 def _argv(request: Json, spec: Spec) -> list[Json]:

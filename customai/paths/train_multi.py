@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from customai.model import Json, Step
-from customai.paths import Files
+from customai.model import Json, Step, digest
+from customai.paths import Files, azure_multi
+from customai.paths.azure_ml_section import Together, TrainingCluster
 from customai.paths.train_single import NAME, Tracking, Train, named, script_of, step, wrong_names
 from customai.spec import Scalar
 from customai.spec import key as spec_key
@@ -70,14 +71,22 @@ class Spec:
     )
     sweep: Sweep | None = spec_key("Trials of the script, in place of one training on many nodes.", default=None)
     tracking: Tracking = spec_key("Who is told of each run.", default=Tracking)
+    azure: Together | None = spec_key("With --target azure: where, and on what nodes.", default=None)
 
     def problems(self) -> Iterable[tuple[str, str]]:
+        if self.azure is not None and self.sweep is None and self.azure.cluster.max < self.together:
+            yield "azure.cluster.max", f"expected at least nodes ({self.together}): they train together"
         if self.sweep is None:
             return
         if self.nodes is not None:
             yield "nodes", "a trial of a sweep runs on one node: leave `nodes` out, and set sweep.slots"
         for name in sorted(set(self.sweep.parameters) & set(self.train.parameters)):
             yield f"sweep.parameters.{name}", "it is fixed in train.parameters: keep one of the two"
+
+    @property
+    def together(self) -> int:
+        """How many nodes train one model."""
+        return self.nodes or 2
 
 
 def files(spec: Spec) -> tuple[tuple[str, str], ...]:
@@ -92,10 +101,23 @@ def steps(spec: Spec, files: Files) -> tuple[Step, ...]:
         command = ["python", "-m", "customai.workloads.training.sweep", asked, *script]
         why = f"trials of {spec.train.script}, {spec.sweep.slots} at a time, and the best of them"
     else:
-        nodes = spec.nodes or 2
+        nodes = spec.together
         command = ["python", "-m", "customai.workloads.training.nodes", json.dumps(_nodes(spec)), *script]
         why = f"{spec.train.script} on {nodes} node{'s' * (nodes > 1)}, from the last checkpoint if there is one"
     return (step(command, spec.train, spec.tracking.env(spec.name), files, why),)
+
+
+def azure_steps(spec: Spec, files: Files, surroundings: Json) -> tuple[Step, ...]:
+    """Nodes that run the same script with the same parameters."""
+    return azure_multi.steps(
+        spec.azure or Together(cluster=TrainingCluster(max=spec.together)),
+        name=spec.name,
+        path=spec.path,
+        spec_digest=digest(asdict(spec)),
+        subscription=surroundings["subscription"],
+        files=files,
+        spec=spec,
+    )
 
 
 def rehearsal(spec: Spec, files: Files, notice: float, seed: int) -> Step:
@@ -115,4 +137,4 @@ def rehearsal(spec: Spec, files: Files, notice: float, seed: int) -> Step:
 
 
 def _nodes(spec: Spec) -> Json:
-    return {"nodes": spec.nodes or 2, "restarts": spec.restarts}
+    return {"nodes": spec.together, "restarts": spec.restarts}

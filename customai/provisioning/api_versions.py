@@ -7,6 +7,19 @@ from __future__ import annotations
 
 from customai.model import Json
 
+# The SDK's client is stuck at 2020-08-01, so these go by id, in the newest version that Microsoft describes.
+MACHINE_LEARNING = (
+    "workspaces",
+    "workspaces/batchEndpoints",
+    "workspaces/batchEndpoints/deployments",
+    "workspaces/components/versions",
+    "workspaces/computes",
+    "workspaces/environments/versions",
+    "workspaces/jobs",
+    "workspaces/onlineEndpoints",
+    "workspaces/onlineEndpoints/deployments",
+)
+
 API_VERSIONS = {
     "Microsoft.Authorization/roleAssignments": "2022-04-01",
     "Microsoft.Compute/disks": "2026-03-02",
@@ -16,6 +29,12 @@ API_VERSIONS = {
     "Microsoft.ContainerService/managedClusters/agentPools": "2026-08-01",
     "Microsoft.ContainerService/managedClusters/maintenanceConfigurations": "2026-08-01",
     "Microsoft.ContainerService/managedClusters/managedNamespaces": "2026-08-01",
+    "Microsoft.DataFactory/factories": "2018-06-01",
+    "Microsoft.DataFactory/factories/pipelines": "2018-06-01",
+    "Microsoft.DataFactory/factories/triggers": "2018-06-01",
+    "Microsoft.Insights/components": "2020-02-02",
+    "Microsoft.KeyVault/vaults": "2026-05-15",
+    **dict.fromkeys((f"Microsoft.MachineLearningServices/{each}" for each in MACHINE_LEARNING), "2026-05-01"),
     "Microsoft.ManagedIdentity/userAssignedIdentities": "2024-11-30",
     "Microsoft.Network/natGateways": "2026-03-01",
     "Microsoft.Network/networkInterfaces": "2026-03-01",
@@ -24,6 +43,9 @@ API_VERSIONS = {
     "Microsoft.Network/virtualNetworks": "2026-03-01",
     "Microsoft.OperationalInsights/workspaces": "2025-07-01",
     "Microsoft.Resources/resourceGroups": "2025-04-01",
+    "Microsoft.Storage/storageAccounts": "2026-09-01",
+    "Microsoft.Storage/storageAccounts/blobServices": "2026-09-01",
+    "Microsoft.Storage/storageAccounts/blobServices/containers": "2026-09-01",
 }
 
 

@@ -12,7 +12,9 @@ import uuid
 from collections.abc import Mapping
 
 from customai.errors import SpecError
-from customai.model import Json
+from customai.model import Json, digest
+
+ENDPOINT = r"(?!.*--)[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]"  # and deployments of one
 
 # Microsoft's naming rules (resource-name-rules.md; node pools: Linux), each of the whole name.
 RULES = {
@@ -21,6 +23,16 @@ RULES = {
     "Microsoft.ContainerService/managedClusters": r"[A-Za-z0-9]([\w-]{0,61}[A-Za-z0-9])?",
     "Microsoft.ContainerService/managedClusters/agentPools": r"[a-z][a-z0-9]{0,11}",
     "Microsoft.ContainerService/managedClusters/managedNamespaces": r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+    "Microsoft.DataFactory/factories": r"[A-Za-z0-9][A-Za-z0-9-]{1,61}[A-Za-z0-9]",
+    "Microsoft.Insights/components": r"[\w().-]{1,260}",
+    "Microsoft.KeyVault/vaults": r"(?!.*--)[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]",
+    "Microsoft.MachineLearningServices/workspaces": r"[A-Za-z0-9][A-Za-z0-9-]{2,32}",
+    "Microsoft.MachineLearningServices/workspaces/batchEndpoints": ENDPOINT,
+    "Microsoft.MachineLearningServices/workspaces/batchEndpoints/deployments": ENDPOINT,
+    "Microsoft.MachineLearningServices/workspaces/computes": r"(?!.*-([^A-Za-z]|$))[A-Za-z][A-Za-z0-9-]{2,15}",
+    "Microsoft.MachineLearningServices/workspaces/jobs": r"[A-Za-z0-9][\w-]{0,254}",
+    "Microsoft.MachineLearningServices/workspaces/onlineEndpoints": ENDPOINT,
+    "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/deployments": ENDPOINT,
     "Microsoft.ManagedIdentity/userAssignedIdentities": r"[A-Za-z0-9][\w-]{2,127}",
     "Microsoft.Network/natGateways": r"[A-Za-z0-9]([\w.-]{0,78}\w)?",
     "Microsoft.Network/networkInterfaces": r"[A-Za-z0-9]([\w.-]{0,78}\w)?",
@@ -28,6 +40,8 @@ RULES = {
     "Microsoft.Network/publicIPAddresses": r"[A-Za-z0-9]([\w.-]{0,78}\w)?",
     "Microsoft.Network/virtualNetworks": r"[A-Za-z0-9][\w.-]{0,62}\w",
     "Microsoft.OperationalInsights/workspaces": r"[A-Za-z0-9][A-Za-z0-9-]{2,61}[A-Za-z0-9]",
+    "Microsoft.Storage/storageAccounts": r"[a-z0-9]{3,24}",
+    "Microsoft.Storage/storageAccounts/blobServices/containers": r"(?!.*--)[a-z0-9][a-z0-9-]{2,62}",
     "Microsoft.Resources/resourceGroups": r"[\w.()-]{0,89}[\w()-]",
 }
 NO_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"  # a plan needs none; a deployment does
@@ -50,9 +64,56 @@ def resource_group(deployment: str) -> str:
 
 def registry(place: Json) -> str:
     """Unique in all of Azure: it becomes NAME.azurecr.io."""
-    ending = hashlib.sha256(f"{place['subscription']}/{place['deployment']}".encode()).hexdigest()[:DIGEST]
-    readable = re.sub("[^a-z0-9]", "", f"customai{place['deployment']}".lower())
-    return readable[: 50 - DIGEST] + ending
+    return _letters(f"customai{place['deployment']}")[: 50 - DIGEST] + _ending(place)
+
+
+def storage(place: Json) -> str:
+    """Unique in all of Azure: it becomes NAME.blob.core.windows.net."""
+    return _letters(place["deployment"])[: 24 - DIGEST] + _ending(place)
+
+
+def key_vault(place: Json) -> str:
+    """Unique in all of Azure: it becomes NAME.vault.azure.net."""
+    return f"kv-{_letters(place['deployment'])[: 20 - DIGEST]}-{_ending(place)}"
+
+
+def data_factory(place: Json) -> str:
+    """Unique in all of Azure."""
+    return f"adf-{place['deployment']}-{_ending(place)}"
+
+
+def ml_workspace(place: Json) -> str:
+    name = f"ml-{place['deployment']}"
+    return name if len(name) <= 33 else f"{name[: 33 - DIGEST]}{_ending(place)}"
+
+
+def ml_compute(place: Json) -> str:
+    """Unique in its region, and a letter comes after the hyphen."""
+    return f"nodes-c{_ending(place)}"
+
+
+def ml_endpoint(place: Json) -> str:
+    """Unique in its region: it becomes NAME.REGION.inference.ml.azure.com."""
+    readable = re.sub("-+", "-", place["deployment"])[: 30 - DIGEST].strip("-")
+    return f"{readable}-c{_ending(place)}"
+
+
+def asset(name: str) -> str:
+    """A name among an Azure ML workspace's assets."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", name)[:255]
+
+
+def version_of(content: Json) -> str:
+    """A version that is the same for the same content, and another for any other."""
+    return digest(content)[:16]
+
+
+def _letters(text: str) -> str:
+    return re.sub("[^a-z0-9]", "", text.lower())
+
+
+def _ending(place: Json) -> str:
+    return hashlib.sha256(f"{place['subscription']}/{place['deployment']}".encode()).hexdigest()[:DIGEST]
 
 
 def tags(place: Json) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from customai.model import Json, Step
 
 # Known only to the target: from what address Azure sees us (IPv4, as a /32), and who we are in the tenant.
-OUTPUTS = {"address_prefix": "", "object_id": "", "object_type": ""}
+OUTPUTS = {"address_prefix": "", "object_id": "", "object_type": "", "tenant_id": ""}
 
 
 def step(id_: str, *, ask: tuple[str, ...], why: str) -> Step:

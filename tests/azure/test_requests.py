@@ -13,6 +13,7 @@ import re
 import sys
 from argparse import Namespace
 from dataclasses import fields, is_dataclass
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -26,7 +27,9 @@ from customai.paths import azure_scoring, azure_training, score_realtime
 from customai.paths.azure_section import Cluster, Machine, Pool, Replicas, Scoring, SystemPool, Training
 from customai.planner import SpecFiles
 from customai.provisioning import KINDS, lowering
-from customai.provisioning.api_versions import API_VERSIONS, type_of
+from customai.provisioning.api_versions import API_VERSIONS, MACHINE_LEARNING, type_of
+from tests.azure.whole import VARIANTS as WHOLE
+from tests.azure.whole import Whole
 
 REPOSITORY = Path(__file__).parents[2]
 SHARED = REPOSITORY.parent / "shared"
@@ -63,6 +66,9 @@ VARIANTS = {
 }
 
 
+VARIANTS |= WHOLE
+
+
 class Files(SpecFiles):
     """A spec's folder with a public key in it."""
 
@@ -79,6 +85,8 @@ SERVED = next(step for step in score_realtime.steps(SPEC, FILES) if step.kind ==
 
 
 def neutral(section, name="digits"):
+    if isinstance(section, Whole):
+        return section.steps()
     given = {"name": name, "spec_digest": digest("spec"), "subscription": None, "files": FILES}
     if isinstance(section, Training):
         return azure_training.steps(section, path="1-1", **given)
@@ -96,7 +104,9 @@ def lowered(section, name="digits"):
 
 
 def all_problems(section):
-    """What is wrong with a section and everything in it."""
+    """What is wrong with a section and everything in it; a whole spec was read, so nothing is."""
+    if isinstance(section, Whole):
+        return
     yield from getattr(section, "problems", tuple)()
     for each in fields(section):
         value = getattr(section, each.name)
@@ -151,11 +161,18 @@ TYPED = {
         "MaintenanceConfiguration",
     ),
     "Microsoft.ContainerService/managedClusters/managedNamespaces": ("azure.mgmt.containerservice", "ManagedNamespace"),
+    "Microsoft.DataFactory/factories": ("azure.mgmt.datafactory", "Factory"),
+    "Microsoft.DataFactory/factories/pipelines": ("azure.mgmt.datafactory", "PipelineResource"),
+    "Microsoft.DataFactory/factories/triggers": ("azure.mgmt.datafactory", "TriggerResource"),
+    "Microsoft.KeyVault/vaults": ("azure.mgmt.keyvault", "VaultCreateOrUpdateParameters"),
     "Microsoft.Network/natGateways": ("azure.mgmt.network", "NatGateway"),
     "Microsoft.Network/networkInterfaces": ("azure.mgmt.network", "NetworkInterface"),
     "Microsoft.Network/networkSecurityGroups": ("azure.mgmt.network", "NetworkSecurityGroup"),
     "Microsoft.Network/publicIPAddresses": ("azure.mgmt.network", "PublicIPAddress"),
     "Microsoft.Network/virtualNetworks": ("azure.mgmt.network", "VirtualNetwork"),
+    "Microsoft.Storage/storageAccounts": ("azure.mgmt.storage", "StorageAccountCreateParameters"),
+    "Microsoft.Storage/storageAccounts/blobServices": ("azure.mgmt.storage", "BlobServiceProperties"),
+    "Microsoft.Storage/storageAccounts/blobServices/containers": ("azure.mgmt.storage", "BlobContainer"),
 }
 VALIDATORS = {}
 
@@ -249,6 +266,11 @@ CLIENTS = {  # resource type -> package, client, and what it is asked
         "ContainerServiceClient",
         "managed_namespaces",
     ),
+    "Microsoft.DataFactory/factories": ("datafactory", "DataFactoryManagementClient", "factories"),
+    "Microsoft.DataFactory/factories/pipelines": ("datafactory", "DataFactoryManagementClient", "pipelines"),
+    "Microsoft.DataFactory/factories/triggers": ("datafactory", "DataFactoryManagementClient", "triggers"),
+    "Microsoft.Insights/components": ("applicationinsights", "ApplicationInsightsManagementClient", "components"),
+    "Microsoft.KeyVault/vaults": ("keyvault", "KeyVaultManagementClient", "vaults"),
     "Microsoft.ManagedIdentity/userAssignedIdentities": (
         "msi",
         "ManagedServiceIdentityClient",
@@ -261,14 +283,28 @@ CLIENTS = {  # resource type -> package, client, and what it is asked
     "Microsoft.Network/virtualNetworks": ("network", "NetworkManagementClient", "virtual_networks"),
     "Microsoft.OperationalInsights/workspaces": ("loganalytics", "LogAnalyticsManagementClient", "workspaces"),
     "Microsoft.Resources/resourceGroups": ("resource.resources", "ResourceManagementClient", "resource_groups"),
+    "Microsoft.Storage/storageAccounts": ("storage", "StorageManagementClient", "storage_accounts"),
+    "Microsoft.Storage/storageAccounts/blobServices": ("storage", "StorageManagementClient", "blob_services"),
+    "Microsoft.Storage/storageAccounts/blobServices/containers": (
+        "storage",
+        "StorageManagementClient",
+        "blob_containers",
+    ),
 }
+GETS = {  # where reading one is not called get(), or takes other than a name for each part of its type
+    "resource_groups": ("get", 1),
+    "storage_accounts": ("get_properties", 2),
+    "blob_services": ("get_service_properties", 2),
+    "blob_containers": ("get", 3),
+}
+BY_ID = {f"Microsoft.MachineLearningServices/{each}" for each in MACHINE_LEARNING}  # the SDK's client is of 2020
 
 
 class Sent(Exception):
     """A request, at the moment it would leave."""
 
 
-@pytest.mark.parametrize("type_", API_VERSIONS)
+@pytest.mark.parametrize("type_", [each for each in API_VERSIONS if each not in BY_ID])
 def test_api_versions_are_what_the_installed_sdks_send(type_):
     package, client, group = CLIENTS[type_]
     module = pytest.importorskip(f"azure.mgmt.{package}", reason=f"azure-mgmt-{package} is not installed")
@@ -290,9 +326,9 @@ def test_api_versions_are_what_the_installed_sdks_send(type_):
             return credentials.AccessTokenInfo("token", 2**40)
 
     operations = getattr(getattr(module, client)(Credential(), SUBSCRIPTION, transport=Recorder()), group)
-    names = ["group", "name"] if type_.count("/") == 1 else ["group", "cluster", "name"]
+    method, names = GETS.get(group, ("get", type_.count("/") + 1))
     with pytest.raises(Sent) as sent:
-        operations.get(*(names[:1] if group == "resource_groups" else names))
+        getattr(operations, method)(*["group", "above", "name"][: names - 1], "name")
     assert f"api-version={API_VERSIONS[type_]}" in str(sent.value)
 
 
@@ -345,6 +381,16 @@ def test_only_the_caller_is_asked_what_others_refer_to(plan):
     assert asked == {ref.output for step in plan for ref in refs(step) if ref.step == "caller"}
 
 
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name.startswith("2-5")])
+def test_the_server_runs_models_where_its_pool_has_them_run(variant):
+    manifests = next(step for step in lowered(VARIANTS[variant]) if step["kind"] == "kubernetes")["inputs"]["manifests"]
+    pod = next(each for each in manifests if each["kind"] == "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    server = json.loads(next(each["value"] for each in pod["env"] if each["name"] == "CUSTOMAI_SERVER"))
+    has_gpu = "nvidia.com/gpu" in pod["resources"]["limits"]
+    assert server.get("device", "cpu") == ("gpu" if has_gpu else "cpu")
+    assert has_gpu == ("gpu" in variant)
+
+
 def test_no_secret_stands_in_a_plan(plan):
     secrets = [each for step in plan for each in found_secrets(step)]
     assert secrets in ([], ["env:SCORING_KEY"])
@@ -360,6 +406,18 @@ def found_secrets(value):
         yield from (each for inner in value for each in found_secrets(inner))
 
 
+@cache
+def bodies(type_):
+    """The body of every request of this type, over all variants."""
+    plans = every_plan()
+    return [body for steps in plans for _, found, _, body in requests(steps) if found == type_]
+
+
+@cache
+def every_plan():
+    return [lowered(section) for section in VARIANTS.values()]
+
+
 def secure_defaults():
     rows = (CASES / "secure-defaults.tsv").read_text(encoding="utf-8").splitlines()
     return [row.split("\t") for row in rows if row and not row.startswith("#")]
@@ -367,15 +425,31 @@ def secure_defaults():
 
 @pytest.mark.parametrize(("type_", "place", "expected", "rule"), secure_defaults(), ids=lambda each: each[:40])
 def test_secure_defaults_are_always_on(type_, place, expected, rule):
-    found = 0
-    for section in VARIANTS.values():
-        for _, is_type, _, body in requests(lowered(section)):
-            if is_type == type_:
-                values = list(values_at(body, place.split(".")))
-                assert values, f"nothing at {place} ({rule})"
-                assert all(value in json.loads(expected) for value in values), f"{place} is {values} ({rule})"
-                found += 1
-    assert found
+    assert bodies(type_)
+    for body in bodies(type_):
+        values = list(values_at(body, place.split(".")))
+        assert values, f"nothing at {place} ({rule})"
+        assert all(value in json.loads(expected) for value in values), f"{place} is {values} ({rule})"
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_nobody_comes_in_but_from_named_addresses(variant):
+    """A machine's ssh and a cluster's API server: from the caller, or from where the spec says; never from anywhere."""
+    for _, type_, _, body in requests(lowered(VARIANTS[variant])):
+        properties = body.get("properties", {})
+        if type_ == "Microsoft.Network/networkSecurityGroups":
+            for rule in properties["securityRules"]:
+                own = rule["properties"]
+                if own["access"] == "Allow" and own["direction"] == "Inbound":
+                    froms = [own[key] for key in ("sourceAddressPrefix", "sourceAddressPrefixes") if own.get(key)]
+                    assert froms, rule
+                    assert not {"*", "Internet", "Any", "0.0.0.0/0"} & set(strings(froms)), rule
+                    assert own["destinationPortRange"] == "22", rule
+        if type_ == "Microsoft.ContainerService/managedClusters":
+            access = properties["apiServerAccessProfile"]
+            ranges = access.get("authorizedIPRanges")
+            assert access.get("enablePrivateCluster") is True or ranges
+            assert "0.0.0.0/0" not in (ranges or [])
 
 
 def values_at(value, place):

@@ -11,6 +11,7 @@ from typing import Any
 from customai.workloads.job.run import read_json, write_json
 
 VARIABLE = "CUSTOMAI_TRACKING"  # {"experiment": NAME, "uri": URI or null}, in JSON; not set: nobody is told
+URI, BEGUN = "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"  # Azure ML sets both: it has begun a run, and keeps it
 HINT = "pip install 'customai[tracking]'"
 ARTIFACTS = ("model.onnx", "MODEL_CARD.md")
 MOST = 1000  # metrics that the service takes at a time
@@ -32,7 +33,7 @@ def tell(
     if VARIABLE not in os.environ:
         return None
     wanted = json.loads(os.environ[VARIABLE])
-    uri = wanted["uri"] or (folder.parent / "mlruns").as_uri()
+    uri = wanted["uri"] or os.environ.get(URI) or (folder.parent / "mlruns").as_uri()
     if uri.startswith("file:"):
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -47,7 +48,8 @@ def tell(
             run = _run(client, wanted["experiment"], folder)
             _write(client, run, folder, parameters, result)
             client.set_tag(run, "customai.error", failed)
-            client.set_terminated(run, "FAILED" if failed else "FINISHED")
+            if BEGUN not in os.environ:  # else whoever has begun it ends it
+                client.set_terminated(run, "FAILED" if failed else "FINISHED")
         except Exception as error:  # noqa: BLE001 - whatever it is, the model is trained
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             told = {"mlflow": "off", "why": reason, "hint": f"is {uri} right, and is it up?"}
@@ -60,7 +62,7 @@ def tell(
 
 def _run(client: Any, experiment: str, folder: Path) -> str:
     """The one that stands for this folder."""
-    run: str = read_json(folder / "mlflow.json").get("run", "")
+    run: str = os.environ.get(BEGUN) or read_json(folder / "mlflow.json").get("run", "")
     if not run:
         known = client.get_experiment_by_name(experiment)
         id_ = known.experiment_id if known is not None else client.create_experiment(experiment)

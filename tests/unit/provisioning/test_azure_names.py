@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from customai.errors import SpecError
+from customai.paths.azure_online import deployment_of
 from customai.provisioning import (
     aks,
     azure_names,
@@ -41,6 +42,30 @@ RIGHT_AND_WRONG = [  # of facts/names-and-errors.md
     (public_ip.TYPE, ["a", "pip.a"], ["a" * 81, "a."]),
     (nat_gateway.TYPE, ["a"], ["a-"]),
     (interface.TYPE, ["a"], ["-a"]),
+    ("Microsoft.DataFactory/factories", ["abc", "a-b", "a" * 63], ["ab", "a" * 64, "-ab", "a_b"]),
+    ("Microsoft.Insights/components", ["a", "appi-a.b(c)", "a" * 260], ["", "a" * 261, "a/b"]),
+    ("Microsoft.KeyVault/vaults", ["abc", "kv-a-1", "a" * 24], ["ab", "a" * 25, "1ab", "a--b", "ab-"]),
+    ("Microsoft.MachineLearningServices/workspaces", ["abc", "ml-a", "a" * 33], ["ab", "a" * 34, "-ab", "a_b"]),
+    (
+        "Microsoft.MachineLearningServices/workspaces/computes",
+        ["abc", "nodes-c1", "a" * 16],
+        ["ab", "a" * 17, "a-1", "1ab", "ab-"],
+    ),
+    ("Microsoft.MachineLearningServices/workspaces/jobs", ["a", "train-1_2", "a" * 255], ["", "a" * 256, "a.b"]),
+    *(
+        (
+            f"Microsoft.MachineLearningServices/workspaces/{each}",
+            ["abc", "a-b1", "a" * 32],
+            ["ab", "a" * 33, "1ab", "a--b", "ab-"],
+        )
+        for each in ("batchEndpoints", "batchEndpoints/deployments", "onlineEndpoints", "onlineEndpoints/deployments")
+    ),
+    ("Microsoft.Storage/storageAccounts", ["abc", "0bc", "a" * 24], ["ab", "a" * 25, "aBc", "a-b"]),
+    (
+        "Microsoft.Storage/storageAccounts/blobServices/containers",
+        ["abc", "a-b", "0" * 63],
+        ["ab", "a" * 64, "a--b", "-ab"],
+    ),
     ("Microsoft.Resources/resourceGroups", ["a", "(a)", "a" * 90, ".a"], ["", "a" * 91, "a.", "a/b", "a b"]),
 ]
 
@@ -58,6 +83,33 @@ def test_every_rule_has_its_case():
 def test_a_name_too_long_is_told_before_anything_is_made():
     with pytest.raises(SpecError, match=r"Azure does not take 'a{65}' \(65 characters\) as a name in virtualMachines"):
         azure_names.resource_id(PLACE, "Microsoft.Compute/virtualMachines", "a" * 65)
+
+
+@given(DEPLOYMENTS)
+def test_every_deployment_that_a_spec_can_name_has_names_for_what_azure_ml_needs(deployment):
+    place = azure_names.place(subscription=None, group="g", region="eastus", deployment=deployment)
+    learning = "Microsoft.MachineLearningServices/workspaces"
+    for name, type_ in (
+        (azure_names.storage, "Microsoft.Storage/storageAccounts"),
+        (azure_names.key_vault, "Microsoft.KeyVault/vaults"),
+        (azure_names.data_factory, "Microsoft.DataFactory/factories"),
+        (azure_names.ml_workspace, learning),
+        (azure_names.ml_compute, f"{learning}/computes"),
+        (azure_names.ml_endpoint, f"{learning}/onlineEndpoints"),
+    ):
+        assert azure_names.fits(type_, name(place)), name(place)
+        assert name(place) == name(dict(place)), "it is the same each time"
+
+
+@given(st.from_regex(r"[\w.-]{1,64}", fullmatch=True))
+def test_every_version_of_a_model_has_a_name_for_its_deployment(version):
+    type_ = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/deployments"
+    assert azure_names.fits(type_, deployment_of(version)), deployment_of(version)
+
+
+def test_versions_that_are_spelt_alike_are_other_deployments():
+    alike = ["1.0", "1-0", "1_0", "A", "a", "1" * 30, "1" * 31]
+    assert len({deployment_of(version) for version in alike}) == len(alike)
 
 
 @given(DEPLOYMENTS)

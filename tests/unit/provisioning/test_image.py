@@ -43,6 +43,23 @@ def test_it_does_not_run_as_root_and_checks_each_model():
     assert [line.split()[-1] for line in lines if "scoring.inspect" in line] == ["/models/one", "/models/two"]
 
 
+def test_where_somebody_else_asks_for_tokens_it_starts_without_a_key(tmp_path):
+    (tmp_path / "python3").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "python3").chmod(0o755)
+    (tmp_path / "start").write_text(image.START)
+    env = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "CUSTOMAI_SERVER": '{"port": 8080}',
+        "CUSTOMAI_RUN": str(tmp_path / "run"),
+        "CUSTOMAI_KEY": str(tmp_path / "none"),
+    }
+    done = subprocess.run(
+        ["sh", "start"], check=True, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == f"-m customai.workloads.scoring.supervisor {tmp_path / 'run'}\n"
+    assert json.loads((tmp_path / "run" / "server.json").read_text()) == {"port": 8080}
+
+
 def answer(url, **settings):
     try:
         with urllib.request.urlopen(urllib.request.Request(url, **settings), timeout=10) as got:
@@ -56,7 +73,7 @@ def answer(url, **settings):
 @pytest.mark.slow
 def test_the_container_starts_a_server_that_answers_to_its_key(tmp_path):
     """From the files that the image is made of, in the folders they have there, and from nothing else."""
-    for package in ("onnxruntime", "uvicorn", "uvloop", "PIL"):
+    for package in ("onnxruntime", "httptools", "uvloop", "PIL"):
         pytest.importorskip(package, reason="the extra `serve` is not installed")
     files = SpecFiles(REPOSITORY / "paths" / "2-5")
     text = (files.folder / "customai.yaml").read_text(encoding="utf-8")
