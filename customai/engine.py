@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
@@ -18,7 +18,7 @@ from typing import Protocol
 from customai.errors import CustomAIError, Interrupted, RunFailed
 from customai.journal import Journal, Known, Record
 from customai.model import Json, Plan, Step, digest, refs, resolve
-from customai.targets.base import Target, Watch
+from customai.targets.base import Begun, Target, Watch
 
 WORKERS = 16
 
@@ -33,7 +33,10 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a step: created | changed | kept | deleted | failed | skipped (it needed one that failed)."""
+    """What became of a step: created | changed | kept | deleted | failed | skipped (it needed one that failed).
+
+    begun: it goes on, and nobody waits for it. started | stopped: by these two commands.
+    """
 
     step: Step
     action: str
@@ -70,16 +73,20 @@ class StepsFailed(RunFailed):
         self.results = results
 
 
-def up(plan: Plan, target: Target, journal: Journal, observer: Observer) -> tuple[Result, ...]:
+def up(plan: Plan, target: Target, journal: Journal, observer: Observer, *, wait: bool = True) -> tuple[Result, ...]:
     """Makes the target as the plan says; what the journal has beyond the plan is taken away afterwards.
+
+    Without `wait`, long operations are begun and not waited for; what needs them is skipped.
 
     Raises:
         StepsFailed: after everything that did not need a failed step was done.
         Interrupted: after what had been begun was brought to an end and written down.
     """
-    results = _Walk(target, journal, observer).run(plan.steps)
+    results = _Walk(target, journal, observer, wait=wait).run(plan.steps)
     if any(result.error is not None for result in results):
         raise StepsFailed(results)
+    if any(result.action == "begun" for result in results):
+        return results
     wanted = {step.id for step in plan.steps}
     left_over = [known for id_, known in journal.known.items() if id_ not in wanted]
     results += _delete(left_over, target, journal, observer)
@@ -91,6 +98,47 @@ def up(plan: Plan, target: Target, journal: Journal, observer: Observer) -> tupl
 def down(target: Target, journal: Journal, observer: Observer) -> tuple[Result, ...]:
     """Takes away everything the journal knows of, what depends on others first; tries all, even if some fail."""
     return _delete(list(journal.known.values()), target, journal, observer)
+
+
+def stop(target: Target, journal: Journal, observer: Observer) -> tuple[Result, ...]:
+    """Stops what can be stopped, what depends on others first; tries all, even if some fail."""
+
+    def stopped(known: Known, watch: Watch) -> str:
+        return "stopped" if target.stop(known.step, known.outputs, watch) else "kept"
+
+    return tuple(_switched(known, stopped, observer) for known in reversed(_that_stop(target, journal)))
+
+
+def start(target: Target, journal: Journal, observer: Observer) -> tuple[Result, ...]:
+    """Starts what was stopped, as it was left; what was never brought to its end is deploy's business."""
+    outputs = {id_: known.outputs for id_, known in journal.known.items() if known.outputs is not None}
+
+    def started(known: Known, watch: Watch) -> str:
+        inputs = resolve(known.step.inputs, outputs, target.secret)
+        found = target.start(known.step, inputs, known.digest, watch)
+        if found is None:
+            return "kept"
+        journal.append(Record(known.step.id, "done", known.digest, outputs=found))
+        outputs[known.step.id] = found
+        return "started"
+
+    return tuple(_switched(known, started, observer) for known in _that_stop(target, journal) if known.done)
+
+
+def _that_stop(target: Target, journal: Journal) -> list[Known]:
+    steps = ordered(tuple(known.step for known in journal.known.values()), missing=True)
+    return [journal.known[step.id] for step in steps if target.stops(step.kind)]
+
+
+def _switched(known: Known, switch: Callable[[Known, Watch], str], observer: Observer) -> Result:
+    observer.began(known.step, known.step.why or known.step.verb)
+    watch, began = Watch(lambda message: observer.progress(known.step, message)), time.monotonic()
+    try:
+        result = Result(known.step, switch(known, watch), time.monotonic() - began)
+    except CustomAIError as error:
+        result = Result(known.step, "failed", time.monotonic() - began, error)
+    observer.ended(result)
+    return result
 
 
 def diff(plan: Plan, target: Target, journal: Journal | None) -> tuple[Change, ...]:
@@ -131,10 +179,11 @@ def compare(plan: Plan, target: Target, journal: Journal | None) -> tuple[Change
     return (*changes, *(Change(entry.step, "delete") for id_, entry in known.items() if id_ not in wanted))
 
 
-def ordered(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """The steps, each after what it needs."""
+def ordered(steps: tuple[Step, ...], *, missing: bool = False) -> tuple[Step, ...]:
+    """The steps, each after what it needs; `missing`: what they need may not be among them."""
     by_id = {step.id: step for step in steps}
-    return tuple(by_id[id_] for id_ in TopologicalSorter({step.id: step.needs for step in steps}).static_order())
+    order = TopologicalSorter({step.id: step.needs for step in steps}).static_order()
+    return tuple(by_id[id_] for id_ in order if not missing or id_ in by_id)
 
 
 def _is_as_left(step: Step, before: Known, outputs: Mapping[str, Json], target: Target) -> bool:
@@ -164,8 +213,9 @@ def fingerprint(step: Step, outputs: Mapping[str, Json], target: Target) -> str:
 class _Walk:
     """One run of `up`."""
 
-    def __init__(self, target: Target, journal: Journal, observer: Observer) -> None:
+    def __init__(self, target: Target, journal: Journal, observer: Observer, *, wait: bool) -> None:
         self.target = target
+        self.wait = wait
         self.journal = journal
         self.observer = observer
         self.stop = threading.Event()
@@ -206,7 +256,7 @@ class _Walk:
             done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)  # to notice Ctrl-C in any case
             for future in done:
                 result = future.result()
-                if result.error is None:
+                if result.error is None and result.action != "begun":
                     sorter.done(running[future])
                 del running[future]
 
@@ -229,9 +279,11 @@ class _Walk:
         self.observer.began(step, step.why or step.verb)
         inputs = resolve(step.inputs, self.outputs, self.target.secret)
         self.journal.append(Record(step.id, "begin", mark, asked=step.to_json()))
-        watch = Watch(lambda message: self.observer.progress(step, message), self.stop)
+        watch = Watch(lambda message: self.observer.progress(step, message), self.stop, self.wait)
         try:
             outputs = self.target.apply(step, inputs, mark, watch)
+        except Begun:
+            return "begun"
         except CustomAIError as error:
             self.journal.append(Record(step.id, "failed", mark, error=error.to_json()))
             raise
@@ -267,8 +319,8 @@ def _delete(entries: list[Known], target: Target, journal: Journal, observer: Ob
 def _take_away(step: Step, target: Target, journal: Journal) -> Result:
     started = time.monotonic()
     try:
-        target.delete(step, journal.known[step.id].outputs)
-        journal.append(Record(step.id, "gone"))
+        kept = target.delete(step, journal.known[step.id].outputs)
+        journal.append(Record(step.id, "kept" if kept else "gone"))
     except CustomAIError as error:
         return Result(step, "failed", time.monotonic() - started, error)
     return Result(step, "deleted", time.monotonic() - started)

@@ -37,7 +37,10 @@ class Header:
 
 @dataclass(frozen=True)
 class Record:
-    """One line: `event` is begin | done | failed | gone; `asked` is the step as JSON, kept with its begin."""
+    """One line: `event` is begin | done | failed | kept | gone; `asked` is the step as JSON, kept with its begin.
+
+    kept: it was taken away, and the target keeps it for a while, to be brought back.
+    """
 
     step: str
     event: str
@@ -136,7 +139,7 @@ def _fold(known: dict[str, Known], record: Record) -> None:
     step = Step.from_json(record.asked) if record.asked is not None else before.step if before else None
     if step is None:
         raise ValueError(f"{record.step}: {record.event} without begin")
-    outputs = record.outputs if record.event == "done" else before.outputs if before else None
+    outputs = record.outputs if record.event in ("done", "kept") else before.outputs if before else None
     known[record.step] = Known(step, record.event, record.digest, outputs, record.error, record.time)
 
 

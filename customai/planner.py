@@ -16,6 +16,7 @@ from typing import Any
 from customai import paths, spec
 from customai.errors import NotAvailable, SpecError
 from customai.model import Plan, Step, digest
+from customai.spec import Problem
 from customai.targets.base import Target
 
 FILE = "customai.yaml"
@@ -29,6 +30,7 @@ class Source:
     text: str
     path: paths.Path
     spec: Any
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def name(self) -> str:
@@ -110,7 +112,7 @@ def read(file: Path) -> Source:
     ]
     if problems:
         raise spec.invalid(text, problems, file=str(file))
-    return Source(file, text, path, found)
+    return Source(file, text, path, found, spec.warnings(text, found, file=str(file)))
 
 
 def plan(source: Source, target: Target) -> Plan:
@@ -142,7 +144,7 @@ def _steps(source: Source, target: Target) -> tuple[Step, ...]:
         return steps
     compose = getattr(module, f"{target.name}_steps", None)
     if compose is None or source.path.id not in paths.ELSEWHERE[target.name]:
-        ready = " and ".join(paths.ELSEWHERE.get(target.name, ())) or "none yet"
+        ready = ", ".join(paths.ELSEWHERE.get(target.name, ())) or "none yet"
         raise NotAvailable(
             f"path {source.path.id} does not run on target {target.name} yet",
             hint=f"what does: {ready}; on this machine: --target local",

@@ -161,8 +161,8 @@ class Live(Silent):
 
 
 def _ended(result: Result) -> str:
-    mark = {"failed": "✗", "skipped": "-", "kept": "="}.get(result.action, "✓")
-    took = f" in {result.seconds:.1f} s" if result.action not in ("kept", "skipped") else ""
+    mark = {"failed": "✗", "skipped": "-", "kept": "=", "begun": "…"}.get(result.action, "✓")
+    took = f" in {result.seconds:.1f} s" if result.action not in ("kept", "skipped", "begun") else ""
     reason = f": {result.error.message}" if result.error is not None else ""
     return f"{mark} {result.step.id} {result.action}{took}{reason}"
 

@@ -16,10 +16,17 @@ VERBS = {
     "init": "Copy a path's folder, to make it your own.",
     "check": "Is a spec right? If not, every problem and where.",
     "plan": "What deploy would do, and what is already done.",
+    "cost": "What a path costs on Azure, an hour and a month.",
+    "doctor": "Would it work here? What is wrong, and what mends it.",
+    "export": "The plan for Azure as one ARM template.",
     "deploy": "Run a path: on this machine, unless told otherwise.",
     "status": "What runs, and how it is.",
     "score": "Send images or rows to a real-time endpoint.",
     "logs": "What the deployment has written.",
+    "stop": "Stop what runs, and keep everything: start brings it back.",
+    "start": "Start again what was stopped.",
+    "scale": "More or fewer replicas, nodes, or another size.",
+    "ssh": "A shell on the machine of 1-1, or one command.",
     "destroy": "Stop it all and take it away.",
     "completion": "A script that completes commands in your shell.",
 }
@@ -29,15 +36,22 @@ GROUPS = {
     "score-realtime": "Score one request at a time, at once: 2-1, 2-2, 2-5.",
     "score-batch": "Score a whole data set: 2-3, 2-4, 2-6.",
 }
-FOR_A_PATH = ("init", "check", "plan", "deploy", "status", "logs", "destroy")
+FOR_A_PATH = ("init", "check", "plan", "cost", "doctor", "deploy", "status", "logs", "stop", "start", "destroy")
 # What only one group has: a verb of the root, or a function of the group's own module (customai.cli.train_single ...).
 OF_A_GROUP: dict[str, dict[str, str]] = {
-    "train-single": {"open": "JupyterLab in the path's folder, or MLflow's page of the runs."},
+    "train-single": {
+        "run": "Train: on this machine, or on the one in Azure that is deployed.",
+        "open": "JupyterLab in the path's folder, or MLflow's page of the runs.",
+        "ssh": VERBS["ssh"],
+        "scale": VERBS["scale"],
+    },
     "train-multi": {"run": "Train, or rehearse that a node is taken away."},
     "score-realtime": {
         "score": VERBS["score"],
+        "scale": VERBS["scale"],
         "rollback": "Back to what was deployed before the last change; again: forward.",
         "traffic": "Share the requests out among the model's versions.",
+        "kubeconfig": "For kubectl: how to reach the cluster of 2-5, with your own login.",
     },
     "score-batch": {
         "run": "Score the data set: again, another one, or to see what would happen.",

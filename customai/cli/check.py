@@ -24,6 +24,7 @@ def command(spec: str, target: str, output: str) -> None:
         "name": source.name,
         "steps": [step.id for step in planned.steps],
         "problems": [],
+        "warnings": [each.to_json() for each in source.warnings],
     }
     line = f"{source.file} is right: path {source.path.id}, deployment {source.name}, {len(planned.steps)} steps"
     ui.show(result, [line], output)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import click
 
 from customai import ui
-from customai.cli import options
+from customai.cli import options, ssh
 from customai.journal import Journal
 from customai.targets import load
 
@@ -32,3 +32,14 @@ def _lines(journal: Journal, *, follow: bool) -> Iterator[str]:
     for known in list(journal.known.values()):
         for line in target.logs(known.step, known.outputs, follow=follow):
             yield line.rstrip("\n")
+        if known.step.kind == "dsvm":
+            yield from _of_a_machine(journal, follow=follow)
+
+
+def _of_a_machine(journal: Journal, *, follow: bool) -> Iterator[str]:
+    """What the newest training on it has written."""
+    if not ssh.runs_of(journal).any():
+        ui.say(f"Nothing was trained there yet: customai train-single run {journal.header.spec}")
+        return
+    runs = ssh.runs_on(ssh.reached(journal), journal)
+    yield from (line.rstrip("\n") for line in runs.log(follow=follow))

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from customai import paths
+from customai import paths, ui
 from customai.cli import GROUPS
 from customai.errors import NotFound, SpecError, StateError
 from customai.journal import Journal, deployments
@@ -37,6 +37,15 @@ def target(function: F) -> F:
         metavar="NAME",
         shell_complete=lambda _ctx, _parameter, start: [name for name in TARGETS if name.startswith(start)],
         help="Where it runs: local is this machine.",
+    )(function)
+
+
+def max_hourly(function: F) -> F:
+    return click.option(
+        "--max-hourly-usd",
+        type=click.FloatRange(min=0),
+        metavar="USD",
+        help="On Azure: end with exit code 3 if an hour may cost more.",
     )(function)
 
 
@@ -98,6 +107,8 @@ def source_of(given: str) -> Source:
     in_group(given)
     source = read(locate(given))
     in_group(source.path.id)
+    for warning in source.warnings:
+        ui.say(f"Warning: {warning}")
     return source
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,7 +16,7 @@ import click
 from customai import history, ui
 from customai.cli import options
 from customai.cli.deploy import bring_about
-from customai.errors import NotFound, SpecError, StateError
+from customai.errors import NotAvailable, NotFound, SpecError, StateError
 from customai.journal import Journal, locked
 from customai.model import Json, Plan, Step
 from customai.targets import load
@@ -37,6 +39,51 @@ def rollback(deployment: str, output: str) -> None:
             raise NotFound(f"{journal.header.name} has no earlier deployment", where=str(journal.folder), hint=hint)
         result = _bring_about(plans.before, journal, output)
     _tell(result, plans.before, deployment, "is back at what was deployed before", output)
+
+
+@click.command("kubeconfig")
+@options.deployment()
+@click.option(
+    "--file", type=click.Path(path_type=Path), help="Where to write it; default: the deployment's state folder."
+)
+@options.output
+def kubeconfig(deployment: str, *, file: Path | None, output: str) -> None:
+    """Write a kubeconfig for the cluster, in a file of its own: it is never merged into another.
+
+    There is no key and no token in it: kubectl logs you in with kubelogin and the Azure CLI, each time.
+    """
+    journal = options.deployment_of(deployment)
+    known = next((known for known in journal.known.values() if known.step.kind == "aks"), None)
+    if known is None or not known.outputs:
+        hint = "2-5 has one on Azure: customai deploy 2-5 --target azure"
+        raise NotFound(f"{journal.header.name} has no cluster that is deployed", hint=hint)
+    target = load(journal.header.target, journal.folder)
+    text = target.kubeconfig(known.step, journal.header.name)  # type: ignore[attr-defined]
+    place = (file or journal.folder / "kubeconfig").absolute()
+    _write(place, text, theirs=file is not None)
+    lines = [
+        f"{place} (only you can read it)",
+        "",
+        f"export KUBECONFIG={shlex.quote(str(place))}",
+        "kubectl get pods      # needs kubectl and kubelogin: az aks install-cli",
+    ]
+    ui.show({"file": str(place), "context": journal.header.name}, lines, output)
+
+
+def _write(place: Path, text: str, *, theirs: bool) -> None:
+    """All or nothing, and for its owner alone. What is there already, and says something else, may be somebody's work."""
+    try:
+        if theirs and place.exists() and place.read_text(encoding="utf-8") != text:
+            hint = "choose a new file; kubectl can merge two: KUBECONFIG=A:B"
+            raise StateError("there is already another file", where=str(place), hint=hint)
+        new = place.with_name(f".{place.name}.new")
+        new.unlink(missing_ok=True)
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+            opened.write(text)
+        new.replace(place)
+    except (OSError, UnicodeDecodeError) as error:
+        said = getattr(error, "strerror", None) or "it is not text"
+        raise StateError(f"the kubeconfig cannot be written: {said}", where=str(place)) from error
 
 
 @click.command("traffic")
@@ -71,7 +118,10 @@ def _share(given: str) -> tuple[str, int]:
 
 def _shared_out(plan: Plan, wanted: Mapping[str, int]) -> Plan:
     """The plan with other shares."""
-    step = next(step for step in plan.steps if step.kind == "endpoint")
+    step = next((step for step in plan.steps if step.kind == "endpoint"), None)
+    if step is None:
+        hint = "put several versions into the spec and deploy"
+        raise NotAvailable(f"{plan.name} shares no requests out (target {plan.target})", hint=hint)
     server = step.inputs["server"]
     known = [served["version"] for served in server["models"]]
     for version in wanted:
@@ -88,21 +138,21 @@ def _bring_about(plan: Plan, journal: Journal, output: str) -> Json:
 
 
 def _tell(result: Json, plan: Plan, given: str, what: str, output: str) -> None:
-    given = shlex.quote(given)
+    given, there = shlex.quote(given), "" if plan.target == "local" else f" --target {plan.target}"
     lines = [
         f"{plan.name} {what} (path {plan.path}, target {plan.target})",
         "",
         *deployed(plan, result["outputs"], given),
         "",
         f"To undo this: customai score-realtime rollback {given}",
-        f"The spec was not touched; what it says comes back with: customai deploy {given}",
+        f"The spec was not touched; what it says comes back with: customai deploy {given}{there}",
     ]
     ui.show(result, lines, output)
 
 
 def _traffic(plan: Plan) -> Json:
-    server = next(step for step in plan.steps if step.kind == "endpoint").inputs["server"]
-    return {served["version"]: served["traffic"] for served in server["models"]}
+    steps = [step for step in plan.steps if step.kind == "endpoint"]
+    return {served["version"]: served["traffic"] for step in steps for served in step.inputs["server"]["models"]}
 
 
 def deployed(plan: Plan, outputs: Json, given: str) -> Iterator[str]:
@@ -110,6 +160,9 @@ def deployed(plan: Plan, outputs: Json, given: str) -> Iterator[str]:
     by_kind = {step.kind: step for step in plan.steps}
     if "stream" in by_kind:
         yield from _streaming(by_kind["stream"], given)
+        return
+    if "kubernetes" in by_kind:
+        yield from _in_a_cluster(by_kind["kubernetes"], outputs, given)
         return
     endpoint, server = outputs["endpoint"], by_kind["endpoint"].inputs["server"]
     replicas = server["replicas"]
@@ -127,6 +180,21 @@ def deployed(plan: Plan, outputs: Json, given: str) -> Iterator[str]:
     yield "Try it:"
     yield f"  customai score {given} {shlex.quote(file)}"
     yield f"  {_curl(endpoint['url'], known.inputs, by_kind['endpoint'].inputs['key'])}"
+
+
+def _in_a_cluster(step: Step, outputs: Json, given: str) -> Iterator[str]:
+    """What to tell of pods in Azure: where they answer, and how one gets there."""
+    scaler = next(each["spec"] for each in step.inputs["manifests"] if each["kind"] == "HorizontalPodAutoscaler")
+    yield from ui.table(
+        [
+            ("endpoint", f"{outputs[step.id]['url']}  (in its own network)"),
+            ("pods", f"{scaler['minReplicas']} to {scaler['maxReplicas']}"),
+        ]
+    )
+    yield ""
+    yield "Next:"
+    yield f"  customai scale {given} --replicas 3-10"
+    yield f"  customai score-realtime kubeconfig {given}"
 
 
 def _streaming(step: Step, given: str) -> Iterator[str]:

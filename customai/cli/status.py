@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timezone
 
 import click
 
 from customai import engine, resources, ui
-from customai.cli import options
+from customai.cli import options, ssh
 from customai.errors import NotFound, TargetError
 from customai.journal import Journal
 from customai.model import Json, Step
@@ -30,7 +31,7 @@ def command(deployment: str | None, output: str) -> None:
 def _status(journal: Journal) -> Json:
     header = journal.header
     target = load(header.target, journal.folder)
-    steps, jobs, endpoint, models, shares, found = [], [], None, [], {}, []
+    steps, jobs, schedules, endpoint, models, shares, found = [], [], [], None, [], {}, []
     outputs = {id_: known.outputs for id_, known in journal.known.items() if known.outputs is not None}
     unread: TargetError | None = None
     for known in journal.known.values():
@@ -41,8 +42,10 @@ def _status(journal: Journal) -> Json:
             if header.target == "local":
                 raise
             unread, seen = error, UNREAD
-        if step.is_request:
+        if resources.is_resource(step):
             found.append(_resource(step, seen))
+        if step.kind == "dsvm" and seen.present:
+            jobs += [{"id": "train", **_job(told)} for told in ssh.runs_of(journal).history()[-1:]]
         steps.append(
             {"id": known.step.id, "event": known.event, "as_left": known.done and seen.as_left, "since": known.time}
         )
@@ -55,11 +58,15 @@ def _status(journal: Journal) -> Json:
                 "wanted": detail.get("wanted", 0),
                 "since": detail.get("since"),
                 "restarts": detail.get("restarts", 0),
+                "threads": detail.get("threads"),
+                "pace": detail.get("pace") or [],
                 "failure": detail.get("failure"),
             }
             shares = {served["folder"]: served["traffic"] for served in detail.get("models", ())}
         elif known.step.kind in ("job", "stream"):
             jobs.append({"id": known.step.id, **_job(seen.detail or {})})
+        elif known.step.kind == "schedule":
+            schedules.append({"id": known.step.id, "cron": known.step.inputs["cron"], **_schedule(seen.detail or {})})
         elif known.step.kind == "model" and known.outputs:
             card = known.step.inputs["model"]
             models.append({key: card[key] for key in ("name", "version")} | known.outputs)
@@ -83,6 +90,7 @@ def _status(journal: Journal) -> Json:
         "model": max(versions, key=lambda version: version["traffic"] or 0, default=None),
         "versions": versions,
         "jobs": jobs,
+        "schedules": schedules,
         "steps": steps,
         **({"resources": found} if found else {}),
         **({"error": unread.to_json()} if unread is not None else {}),
@@ -98,7 +106,7 @@ def _resource(step: Step, seen: Observed) -> Json:
         "kind": step.kind,
         "name": name,
         "size": size,
-        "resource": str(step.inputs["url"]).partition("?")[0],
+        "resource": resources.id_of(step),
         "state": "unknown" if seen is UNREAD else (detail.get("state") or "there") if seen.present else "missing",
         "differences": detail.get("differences", []),
     }
@@ -114,6 +122,13 @@ def _job(detail: Json) -> Json:
         "progress": detail.get("progress") or None,
         "result": detail.get("result"),
     }
+
+
+def _schedule(detail: Json) -> Json:
+    """Whether its process runs, when the next run comes, and what became of the last time that came."""
+    running = bool(detail.get("running"))
+    log = detail.get("log") or [None]
+    return {"running": running, "next": detail.get("next") if running else None, "last": log[-1]}
 
 
 def _lines(found: list[Json]) -> Iterator[str]:
@@ -136,6 +151,7 @@ def _rows(status: Json) -> Iterator[tuple[str, str]]:
         each = ", ".join(f"process {replica['pid']} for {ui.ago(replica['since'])}" for replica in ready)
         again = f"; started again {endpoint['restarts']} times" if endpoint["restarts"] else ""
         yield "replicas", f"{len(ready)} of {endpoint['wanted']} ready" + (f" ({each})" if each else "") + again
+        yield from (("pace", _pace(endpoint["threads"], pace)) for pace in endpoint["pace"])
         if endpoint["failure"]:
             yield "failure", f"{endpoint['failure']['message']} (what was up before still is)"
     for model in status["versions"]:
@@ -146,12 +162,39 @@ def _rows(status: Json) -> Iterator[tuple[str, str]]:
         since = f", begun {ui.ago(job['since'])} ago" if job["since"] else ""
         how_far = f": {describe(job['progress'])}" if job["progress"] and job["status"] != "succeeded" else ""
         yield job["id"], f"{job['status']}{since}{how_far}"
+    for schedule in status["schedules"]:
+        yield schedule["id"], _times(schedule)
     for resource in status.get("resources", ()):
         yield resource["id"], f"{resource['state']}: {resource['name']} {resource['size']}".rstrip()
-        yield from (("", f"drift: {resources.way(each)}") for each in resource["differences"])
+        yield from (("", _difference(each)) for each in resource["differences"])
     if "error" in status:
         yield "not read", f"{status['error']['message']} ({status['error']['hint']})"
     yield "spec", status["spec"]
-    unfinished = [step["id"] for step in status["steps"] if step["event"] != "done"]
+    kept = [step["id"] for step in status["steps"] if step["event"] == "kept"]
+    if kept:
+        yield "destroyed", f"Azure keeps {', '.join(kept)} for a while: for good with customai destroy --purge"
+    unfinished = [step["id"] for step in status["steps"] if step["event"] not in ("done", "kept")]
     if unfinished:
         yield "unfinished", f"{', '.join(unfinished)}: run deploy again to continue"
+
+
+def _difference(each: Json) -> str:
+    if each["property"] == "power":
+        return f"{each['found']}: customai start brings it back, and so does deploy"
+    return f"drift: {resources.way(each)}"
+
+
+def _pace(threads: int, pace: Json) -> str:
+    """How a replica runs the model."""
+    batch = f"up to {pace['max_batch']} rows a run" if pace["max_batch"] > 1 else "one request a run"
+    return f"{threads} thread{'s' * (threads != 1)} a replica, {batch}, {pace['latency_ms']:.3g} ms for one row"
+
+
+def _times(schedule: Json) -> str:
+    """When it runs, in words; a machine that was started anew has not started it again."""
+    if not schedule["running"]:
+        return f"{schedule['cron']} (UTC), stopped: run deploy again to start it"
+    due = datetime.fromtimestamp(schedule["next"], timezone.utc)
+    last = schedule["last"]
+    before = f"; last time {last['event']}" + (f" ({last['reason']})" if last["reason"] else "") if last else ""
+    return f"{schedule['cron']} (UTC), next {due:%Y-%m-%d %H:%M}{before}"

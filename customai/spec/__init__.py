@@ -14,14 +14,14 @@ Importing this module is cheap: YAML is loaded when a spec is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, TypeVar
 
 from customai.errors import SpecError
 from customai.spec.keys import Rule, Scalar, Secret, key
 
-__all__ = ["InvalidSpec", "Problem", "Scalar", "Secret", "invalid", "key", "load", "read_path"]
+__all__ = ["InvalidSpec", "Problem", "Scalar", "Secret", "invalid", "key", "load", "read_path", "warnings"]
 
 T = TypeVar("T")
 
@@ -89,6 +89,26 @@ def invalid(text: str, problems: Iterable[tuple[str, str]], *, file: str) -> Inv
         line, column = (node.line, node.column) if node is not None else (1, 1)
         found.append(Problem(file, line, column, place, message))
     return InvalidSpec(file, tuple(sorted(found, key=lambda each: (each.line, each.column))))
+
+
+def warnings(text: str, found: Any, *, file: str) -> tuple[Problem, ...]:
+    """What is right and yet to be known: each block's own `warnings`, (key, message), with its place."""
+    told = list(_warned(found, ""))
+    return invalid(text, told, file=file).problems if told else ()
+
+
+def _warned(found: Any, place: str) -> Iterator[tuple[str, str]]:
+    if isinstance(found, tuple):
+        for at, item in enumerate(found):
+            yield from _warned(item, f"{place}[{at}]")
+    elif isinstance(found, dict):
+        for name, item in found.items():
+            yield from _warned(item, f"{place}.{name}")
+    elif is_dataclass(found):
+        before = f"{place}." if place else ""
+        yield from ((before + relative, message) for relative, message in getattr(found, "warnings", tuple)())
+        for each in fields(found):
+            yield from _warned(getattr(found, each.name), before + each.name)
 
 
 _PATH_LINE = re.compile(

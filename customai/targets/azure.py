@@ -7,6 +7,7 @@ what is there is kept, what goes on is waited for, and only what is missing or d
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -17,16 +18,19 @@ from types import ModuleType
 from typing import Any
 
 from customai import secret
-from customai.errors import Conflict, NotAvailable, RunFailed, SpecError
-from customai.model import Json, Plan, Step
+from customai.errors import Conflict, NotAvailable, SpecError
+from customai.model import Json, Plan, Step, dumps
 from customai.provisioning import KINDS, lowering
 from customai.provisioning.azure_names import NO_SUBSCRIPTION
-from customai.targets import azure_login
-from customai.targets.azure_arm import Arm
-from customai.targets.azure_compare import without
-from customai.targets.azure_resource import Resource, differing
-from customai.targets.azure_wait import Followed, Pace, state_of
-from customai.targets.base import Observed, Watch
+from customai.targets import azure_kept, azure_login
+from customai.targets.azure_arm import Arm, Pace
+from customai.targets.azure_compare import Difference, without
+from customai.targets.azure_machine import Machine, pinned
+from customai.targets.azure_power import RUNNING, STOPPED, SWITCHES, stands_still, switched
+from customai.targets.azure_resource import Resource, differing, outputs_of
+from customai.targets.azure_wait import Followed, state_of
+from customai.targets.base import Begun, Observed, Watch
+from customai.targets.findings import Finding, stops
 
 PATIENCE_VARIABLE = "CUSTOMAI_AZURE_PATIENCE"  # seconds until one gives up on a resource that does not end
 TENANT = "tenant"  # in the state folder: what to log in to for status and destroy, which know no spec
@@ -34,8 +38,21 @@ HURRY = 10.0  # the patience of whoever only wants to know
 STEPS = {  # what is no single request: kind -> the module that reads, applies and deletes it
     "caller": "customai.targets.azure_caller",
     "image": "customai.targets.azure_image",
+    "data_factory_start": "customai.targets.azure_factory",
+    "job_image": "customai.targets.azure_image",
     "kubernetes": "customai.targets.azure_kubernetes",
+    "traffic": "customai.targets.azure_traffic",
+    "upload": "customai.targets.azure_upload",
 }
+
+
+WAITING = (
+    "image",
+    "job_image",
+    "kubernetes",
+    "traffic",
+    "upload",
+)  # which nobody continues but who waits: left to a deploy that does
 
 
 class AzureTarget:
@@ -97,37 +114,50 @@ class AzureTarget:
         from customai.targets import azure_checks
 
         self.carries_out(plan)
+        for name in re.findall(r'{"\$secret":"([^"]+)"}', dumps([step.inputs for step in plan.steps])):
+            self.secret(name)  # missing, it would be missed when all else is there, and paid for
         azure_checks.check(plan, self.arm(_subscription_of(plan)))
+
+    def findings(self, plan: Plan | None) -> list[Finding]:
+        from customai.targets import azure_checks
+
+        if plan is None:
+            return azure_checks.looked_at(
+                None, lambda: self.arm() if self._subscription else azure_login.no_subscription()
+            )
+        subscription, cannot = _subscription_of(plan), _cannot(plan)
+        ask = azure_login.no_subscription if subscription == NO_SUBSCRIPTION else partial(self.arm, subscription)
+        return [*([stops("version", cannot)] if cannot else []), *azure_checks.looked_at(plan, ask)]
+
+    def register(self, providers: Sequence[str], watch: Watch) -> None:
+        from customai.targets import azure_providers
+
+        azure_providers.register(self.arm(), providers, watch, self.pace)
 
     def carries_out(self, plan: Plan) -> None:
         """Raises NotAvailable where the plan has a step that this version cannot carry out."""
-        missing = [step for step in plan.steps if not step.is_request and _module(step.kind) is None]
-        if missing:
-            ids = ", ".join(f"'{step.id}' ({step.why})" for step in missing)
-            raise NotAvailable(
-                f"this version cannot carry out {ids}: nothing was done",
-                hint=f"customai plan shows every request; on this machine it runs: customai deploy {plan.path}",
-            )
+        if (error := _cannot(plan)) is not None:
+            raise error
         if _subscription_of(plan) == NO_SUBSCRIPTION:
-            raise SpecError(
-                "it is not said in which subscription",
-                where="azure.subscription",
-                hint="az login and az account set -s ID; or AZURE_SUBSCRIPTION_ID; or azure.subscription in the spec",
-            )
+            azure_login.no_subscription()
 
     def read(self, step: Step, outputs: Json) -> Observed:
         if not step.is_request:
             module = _module(step.kind)
             if module is None:
                 return Observed(present=outputs is not None, as_left=outputs is not None)
-            read: Observed = module.read(step, outputs, self.arm())
+            read: Observed = module.read(step, outputs, self.arm(step))
             return read
-        found = self._followed(step, Watch(), _elsewhere(outputs, step)).found()
+        followed = self._followed(step, Watch(), _elsewhere(outputs, step))
+        found = followed.found()
         if found is None:
             return Observed(present=False, as_left=False)
         wanted = step.inputs["body"]
         ways = [each.to_json() for each in differing(step.kind, wanted, found)]
         state = state_of(found)
+        if still := stands_still(followed, step.kind, found):
+            ways.append(Difference("power", RUNNING, still).to_json())
+            state = STOPPED if state == "succeeded" else state
         detail = {"state": state, "differences": ways}
         return Observed(present=True, as_left=not ways and state in ("succeeded", ""), detail=detail)
 
@@ -137,17 +167,19 @@ class AzureTarget:
             module = _module(step.kind)
             if module is None:
                 raise NotAvailable(f"steps of kind {step.kind} cannot be carried out yet", where=step.id)
-            return module.apply(step, inputs, digest, self.arm(), watch)
+            if not watch.wait and step.kind in WAITING:
+                raise Begun
+            return module.apply(step, inputs, digest, self.arm(step), watch)
         followed = self._followed(step, watch)
         found = Resource(followed, step, inputs).brought_about()
         return outputs_of(step.kind, found)
 
-    def delete(self, step: Step, outputs: Json) -> None:
+    def delete(self, step: Step, outputs: Json) -> bool:
         if not step.is_request:
             module = _module(step.kind)
             if module is not None:
-                module.delete(step, outputs, self.arm())
-            return
+                module.delete(step, outputs, self.arm(step))
+            return False
         resource = self._resource(step)
         made = outputs is not None
         if step.kind == "resource_group" and resource.is_to_go(made=made) and (others := self._others(step, [])):
@@ -158,6 +190,7 @@ class AzureTarget:
                 hint="move or delete it, then run the same command again",
             )
         resource.taken_away(made=made)
+        return step.kind in azure_kept.KEPT and azure_kept.is_kept(step, self._follow(Watch()))
 
     def beside(self, steps: Sequence[Step]) -> list[str]:
         """The ids of what else is in the group that these steps have made: somebody else's."""
@@ -169,7 +202,38 @@ class AzureTarget:
         for group in (step for step in steps if step.kind == "resource_group"):
             resource = self._resource(group, watch)
             if resource.is_to_go(made=False) and not self._others(group, steps):
+                for step in steps:  # what its group's end would leave behind, its name taken
+                    if step.is_request and hasattr(import_module(KINDS[step.kind]), "DELETED_WITH"):
+                        self._resource(step, watch).taken_away(made=False)
                 resource.taken_away(made=False)
+
+    def purge(self, steps: Sequence[Step], watch: Watch) -> list[str]:
+        kept = [step for step in steps if step.kind in azure_kept.KEPT]
+        alone = not any(step.kind == "resource_group" for step in steps)
+        return [step.id for step in kept if azure_kept.purged(step, self._follow(watch), alone=alone)]
+
+    def kubeconfig(self, step: Step, name: str) -> str:
+        """The text of a kubeconfig for this step's cluster."""
+        from customai.targets import azure_kubeconfig
+
+        return azure_kubeconfig.kubeconfig(self.arm(step), step.inputs["url"], name)
+
+    def pin(self, step: Step, machine: Machine) -> bool:
+        """Asks Azure for the host keys of this step's machine, and keeps them; whether it told any."""
+        return pinned(machine, self._followed(step, Watch()))
+
+    def _follow(self, watch: Watch) -> Callable[[Step], Followed]:
+        return lambda step: self._followed(step, watch)
+
+    def stops(self, kind: str) -> bool:
+        return kind in SWITCHES
+
+    def stop(self, step: Step, outputs: Json, watch: Watch) -> bool:
+        return switched(self._followed(step, watch), step.kind, on=False)
+
+    def start(self, step: Step, inputs: Json, digest: str, watch: Watch) -> Json:
+        followed = self._followed(step, watch)
+        return outputs_of(step.kind, followed.settled()) if switched(followed, step.kind, on=True) else None
 
     def _others(self, group: Step, steps: Sequence[Step]) -> list[str]:
         """The ids of what is in the group, but for what these steps make."""
@@ -191,15 +255,22 @@ class AzureTarget:
         """There are no jobs yet."""
 
     def logs(self, step: Step, outputs: Json, *, follow: bool) -> Iterator[str]:
-        return iter(())
+        """Those of pods; a machine's are its runs', which whoever knows how to reach it asks for (azure_run)."""
+        if step.kind != "kubernetes" or outputs is None:
+            return iter(())
+        from customai.targets import azure_pods
+
+        return azure_pods.lines(step, self.arm(step), follow=follow)
 
     def arm(self, of: Step | str | None = None) -> Arm:
         """The clients of the subscription that a step is in; of any, where it is all one."""
         if isinstance(of, Step):
-            of = str(of.inputs["url"]).split("/")[2]
+            named = re.search(r'"/subscriptions/([^/"]+)', dumps(of.inputs))
+            of = named[1] if named is not None else None
         subscription = of or next(iter(self._arms), None) or self._subscription or NO_SUBSCRIPTION
         if subscription not in self._arms:
             self._arms[subscription] = self._connect(subscription, self.tenant or self._kept_tenant())
+        self._arms[subscription].pace = self.pace
         return self._arms[subscription]
 
     def _followed(self, step: Step, watch: Watch, url: str | None = None) -> Followed:
@@ -232,20 +303,6 @@ def told(kind: str) -> tuple[str, ...]:
     return places
 
 
-def outputs_of(kind: str, resource: Json) -> Json:
-    """What later steps may refer to: the kind's OUTPUTS, out of Azure's answer."""
-    places: dict[str, str] = import_module(KINDS[kind]).OUTPUTS
-    found = {"id": resource.get("id")}
-    for name, place in places.items():
-        value = resource
-        for key in place.split("."):
-            value = value.get(key) if isinstance(value, dict) else None
-        if value is None:
-            raise RunFailed(f"Azure's answer has no {place}", where=str(found["id"]), hint="run the same command again")
-        found[name] = value
-    return found
-
-
 def _module(kind: str) -> ModuleType | None:
     """What carries out steps of this kind; None where this version cannot."""
     name = STEPS.get(kind)
@@ -261,6 +318,17 @@ def _elsewhere(outputs: Json, step: Step) -> str | None:
 
 def _path(step: Step) -> str:
     return str(step.inputs["url"]).partition("?")[0]
+
+
+def _cannot(plan: Plan) -> NotAvailable | None:
+    missing = [step for step in plan.steps if not step.is_request and _module(step.kind) is None]
+    if not missing:
+        return None
+    ids = ", ".join(f"'{step.id}' ({step.why})" for step in missing)
+    return NotAvailable(
+        f"this version cannot carry out {ids}: nothing was done",
+        hint=f"customai plan shows every request; on this machine it runs: customai deploy {plan.path}",
+    )
 
 
 def _subscription_of(plan: Plan) -> str:

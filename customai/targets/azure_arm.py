@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ from customai.model import Json
 from customai.targets.azure_login import ENDPOINT, INSTALL, is_loopback
 
 ONCE = {"retry_total": 0}  # a write that got no answer may be done: whoever sent it looks before it sends it again
+SHARE = 0.05
 TIMEOUTS: dict[str, Any] = {"connection_timeout": 20, "read_timeout": 60}  # seconds; the SDK's own are 300
 _COMPUTE = ("azure.mgmt.compute", "ComputeManagementClient")
 _NETWORK = ("azure.mgmt.network", "NetworkManagementClient")
@@ -79,6 +81,14 @@ class Address:
         return cls(parts.path, "/".join([words[0], *words[1::2]]), group, names, version)
 
 
+@dataclass(frozen=True)
+class Pace:
+    """Seconds between two looks, and seconds until one gives up on what does not end."""
+
+    look: float = 5.0
+    patience: float = 3600.0
+
+
 class Arm:
     """The clients of one subscription, made when they are needed.
 
@@ -87,15 +97,24 @@ class Arm:
         subscription: its id.
         endpoint: of Azure Resource Manager in the cloud that is meant.
         polling_interval: seconds between two looks at a long operation that does not say how long to wait.
+        soon: the same, when it has only begun: what is quick is not kept waiting.
     """
 
     def __init__(
-        self, credential: Any, subscription: str, *, endpoint: str = ENDPOINT, polling_interval: float = 5.0
+        self,
+        credential: Any,
+        subscription: str,
+        *,
+        endpoint: str = ENDPOINT,
+        polling_interval: float = 5.0,
+        soon: float = 0.5,
     ) -> None:
         self.subscription = subscription
+        self.pace = Pace(look=polling_interval)  # of whoever asks through it, and waits
         self._credential = credential
         self._endpoint = endpoint
         self._polling_interval = polling_interval
+        self._soon = min(soon, polling_interval)
         self._clients: dict[tuple[str, str], Any] = {}
 
     def get(self, url: str) -> Json:
@@ -116,15 +135,15 @@ class Arm:
         address = Address.of(url)
         if typed := self._typed(address):
             create = _first(typed, "begin_create_or_update", "begin_create", "create_or_update", "create")
-            return Operation(create(*self._place(address), body, cls=_wire, **ONCE))
+            return self._operation(create(*self._place(address), body, cls=_wire, **ONCE))
         begin = self.resources.begin_create_or_update_by_id
-        return Operation(begin(address.id, body, api_version=address.api_version, cls=_wire, **ONCE))
+        return self._operation(begin(address.id, body, api_version=address.api_version, cls=_wire, **ONCE))
 
     def patch(self, url: str, body: Json) -> Operation:
         """Begins to change some of the resource's properties."""
         address = Address.of(url)
         update = _first(self._typed(address), "begin_update", "update")
-        return Operation(update(*self._place(address), body, cls=_wire, **ONCE))
+        return self._operation(update(*self._place(address), body, cls=_wire, **ONCE))
 
     def delete(self, url: str) -> Operation:
         """Begins to delete the resource. Missing is success."""
@@ -133,17 +152,27 @@ class Arm:
         address = Address.of(url)
         try:
             if typed := self._typed(address):
-                return Operation(_first(typed, "begin_delete", "delete")(*self._place(address), **ONCE))
+                return self._operation(_first(typed, "begin_delete", "delete")(*self._place(address), **ONCE))
             begin = self.resources.begin_delete_by_id
-            return Operation(begin(address.id, api_version=address.api_version, **ONCE))
+            return self._operation(begin(address.id, api_version=address.api_version, params=_more(url), **ONCE))
         except ResourceNotFoundError:
             return Operation(None)
 
-    def ask(self, method: str, path: str, body: Json = None) -> Json:
-        """The answer to a request that is not about one resource."""
+    def act(self, url: str, action: str, body: Json = None) -> Operation:
+        """Begins an action on the resource: start, deallocate, stop, runCommand."""
+        address = Address.of(url)
+        begin = getattr(self._typed(address), "begin_" + re.sub(r"(?=[A-Z])", "_", action).lower())
+        return self._operation(begin(*self._place(address), *(() if body is None else (body,)), cls=_wire, **ONCE))
+
+    def _operation(self, begun: Any) -> Operation:
+        return Operation(begun, self._polling_interval)
+
+    def ask(self, method: str, path: str, body: Json = None, *, once: bool = False) -> Json:
+        """The answer to a request that is not about one resource; `once`: one that may be done though no answer comes."""
         from azure.core.rest import HttpRequest
 
-        response = self._pipeline.send_request(HttpRequest(method, self._endpoint + path, json=body))
+        request = HttpRequest(method, self._endpoint + path, json=body)
+        response = self._pipeline.send_request(request, **(ONCE if once else {}))
         response.raise_for_status()
         return response.json() if response.text() else None
 
@@ -153,6 +182,19 @@ class Arm:
             page = self.ask("GET", path)
             yield from page["value"]
             path = str(page.get("nextLink") or "").removeprefix(self._endpoint)
+
+    def blobs(self, endpoint: str, container: str) -> Any:
+        """A container of blobs, with the login's own token; a store on this machine (http) gets none."""
+        try:
+            from azure.storage.blob import ContainerClient
+        except ImportError as error:
+            raise NotInstalled(f"{error.name} is not installed here", hint=INSTALL) from None
+        credential = self._credential if endpoint.startswith("https://") else None
+        return ContainerClient(endpoint, container, credential, retry_total=0, **TIMEOUTS)
+
+    def token(self, scope: str) -> str:
+        """The login's token for another service than Azure Resource Manager."""
+        return str(self._credential.get_token(scope).token)
 
     def claims(self) -> Json:
         """What the login's token says of whoever has logged in. It is read, not trusted: Azure decides."""
@@ -200,7 +242,7 @@ class Arm:
         settings: dict[str, Any] = {
             "base_url": self._endpoint,
             "credential_scopes": [self._scope],
-            "polling_interval": self._polling_interval,
+            "polling_interval": self._soon,
             "user_agent": f"customai/{__version__}",
             **TIMEOUTS,
         }
@@ -212,19 +254,33 @@ class Arm:
 class Operation:
     """Something that goes on in Azure, or has ended at once."""
 
-    def __init__(self, begun: Any) -> None:
-        self._poller = begun if hasattr(begun, "done") else None
+    def __init__(self, begun: Any, longest: float = 5.0) -> None:
+        self._poller: Any = begun if hasattr(begun, "done") else None
         self._result = None if self._poller is not None else begun
+        self._began, self._longest = time.monotonic(), longest
 
     def ended(self, wait: float) -> bool:
         """Whether it has ended, after waiting for at most so many seconds."""
         if self._poller is None:
             return True
+        self._look_less_often()
         self._poller.wait(wait)
         return bool(self._poller.done())
 
+    def _look_less_often(self) -> None:
+        """The longer it takes, the longer between two looks: a twentieth of the time so far, as far as Azure says nothing."""
+        polling = self._poller.polling_method()
+        if (now := getattr(polling, "_timeout", None)) is not None:  # the SDK has no other place for it
+            wanted = (time.monotonic() - self._began) * SHARE
+            polling._timeout = max(now, min(self._longest, wanted))  # noqa: SLF001
+
     def result(self) -> Json:
         return self._result if self._poller is None else self._poller.result()
+
+
+def _more(url: str) -> dict[str, str]:
+    """What a URL asks beside its api-version."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items() if name != "api-version"}
 
 
 def _first(group: Any, *names: str) -> Callable[..., Any]:

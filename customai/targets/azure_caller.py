@@ -12,7 +12,7 @@ from typing import Any
 from customai.errors import NotAvailable, SpecError, TargetError
 from customai.model import Json, Step
 from customai.targets.azure_arm import Arm
-from customai.targets.azure_wait import Pace, Tries
+from customai.targets.azure_wait import Tries
 from customai.targets.base import Observed, Watch
 
 ADDRESS_SERVICE = "https://api.ipify.org"  # answers with the address that it sees, and nothing else
@@ -46,10 +46,10 @@ def _answers(ask: list[str], arm: Arm, where: str, watch: Watch) -> Json:
     found: dict[str, Any] = {}
     if "address_prefix" in ask:
         found["address_prefix"] = f"{_address(where)}/32"
-    if "object_id" in ask or "object_type" in ask:
-        claims = Tries(where, watch, Pace()).until(arm.claims)
+    if {"object_id", "object_type", "tenant_id"} & set(ask):
+        claims = Tries(where, watch, arm.pace).until(arm.claims)
         kind = TYPES.get(str(claims.get("idtyp")), "User" if "scp" in claims else "ServicePrincipal")
-        found |= {"object_id": claims["oid"], "object_type": kind}
+        found |= {"object_id": claims["oid"], "object_type": kind, "tenant_id": claims.get("tid", "")}
     return {name: found[name] for name in ask}
 
 

@@ -14,7 +14,7 @@ import re
 import time
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from customai.errors import NotInstalled, SpecError
 from customai.model import Json
@@ -87,6 +87,14 @@ def subscription() -> str | None:
         return named
     chosen = [each for each in _profile() if each.get("isDefault")]
     return str(chosen[0]["id"]) if chosen else None
+
+
+def no_subscription() -> NoReturn:
+    raise SpecError(
+        "it is not said in which subscription",
+        where="azure.subscription",
+        hint="az login and az account set -s ID; or AZURE_SUBSCRIPTION_ID; or azure.subscription in the spec",
+    )
 
 
 def is_likely() -> bool:

@@ -6,16 +6,20 @@ import re
 from collections.abc import Iterator
 from importlib import import_module
 
-from customai.errors import Conflict, NotFound
+from customai.errors import Conflict, NotFound, RunFailed
 from customai.model import Json, Step
 from customai.provisioning import KINDS
+from customai.targets import azure_factory
 from customai.targets.azure_arm import Address, Operation
 from customai.targets.azure_compare import Difference, differences, is_at, only, without
 from customai.targets.azure_errors import innermost_code
-from customai.targets.azure_wait import IN_USE, Followed, Tries, state_of
+from customai.targets.azure_power import stands_still, switched
+from customai.targets.azure_wait import ENDED, IN_USE, Followed, Tries, state_of
+from customai.targets.base import Begun
 
 OWNER = "customai:deployment"  # the tag of everything that can carry tags
 UNREGISTERED = {"MissingSubscriptionRegistration", "MissingRegistrationForLocation", "NoRegisteredProviderFound"}
+KEPT_VAULT = {"ConflictError", "VaultAlreadyExists"}
 PROVIDERS = "2021-04-01"
 ASSIGNMENTS = "2022-04-01"
 
@@ -23,10 +27,30 @@ ASSIGNMENTS = "2022-04-01"
 def differing(kind: str, wanted: Json, found: Json) -> Iterator[Difference]:
     """How a resource differs from what was asked for; what is Azure's own to change is no difference."""
     module = import_module(KINDS[kind])
-    passed_over = (*getattr(module, "OWN", ()), *getattr(module, "TOLD", ()))
+    passed_over = (*own(kind, wanted), *getattr(module, "TOLD", ()))
     if shared := getattr(module, "SHARED", None):
         found = only(wanted, found, shared)
     return (each for each in differences(wanted, found) if not is_at(each.place, passed_over))
+
+
+def outputs_of(kind: str, resource: Json) -> Json:
+    """What later steps may refer to: the kind's OUTPUTS, out of Azure's answer."""
+    places: dict[str, str] = import_module(KINDS[kind]).OUTPUTS
+    found = {"id": resource.get("id")}
+    for name, place in places.items():
+        value = resource
+        for key in place.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is None:
+            raise RunFailed(f"Azure's answer has no {place}", where=str(found["id"]), hint="run the same command again")
+        found[name] = value
+    return found
+
+
+def own(kind: str, wanted: Json) -> tuple[str, ...]:
+    """The places of what is Azure's own to change; a number of nodes is not where no autoscaler is asked for."""
+    asked = wanted.get("properties") or {}
+    return () if asked.get("enableAutoScaling") is False else getattr(import_module(KINDS[kind]), "OWN", ())
 
 
 def fixed(kind: str, ways: list[Difference]) -> list[Difference]:
@@ -66,20 +90,24 @@ class Resource:
         """
         tries = Tries(self.step.id, self.watch, self.pace)
         while True:
-            found = self.followed.settled()
+            found = self._settled()
+            if self._woken(found):
+                continue
             ways = self._ways(found)
             if found is not None and not ways and state_of(found) not in ("failed", "canceled"):
                 return found
             self._may_be_sent(found, ways)
             try:
-                self.followed.ended(self._sent(found))
+                self._seen_to_its_end(self._sent(found))
+            except Begun:
+                raise
             except Exception as error:  # noqa: BLE001 (what is no error of Azure's is raised as it is)
                 if (other := self._instead(error)) is not None:
                     return other
                 if not self._mended(error):
                     tries.again(error)
                 continue
-            if (made := self.followed.settled()) is not None:
+            if (made := self._settled()) is not None:
                 return made
 
     def is_to_go(self, *, made: bool) -> bool:
@@ -89,7 +117,7 @@ class Resource:
 
     def taken_away(self, *, made: bool) -> None:
         """Deletes it and waits until it is gone; `made`: whether we know that we have made it."""
-        if self.method == "PATCH":
+        if self.method == "PATCH" or getattr(import_module(KINDS[self.step.kind]), "PART", False):
             return  # it goes with what it is a part of
         tries = Tries(self.step.id, self.watch, self.pace, also=IN_USE)
         while True:
@@ -98,12 +126,43 @@ class Resource:
                 return
             try:
                 if state_of(found) != "deleting":
-                    self.followed.ended(self.arm.delete(self.url))
+                    self.followed.ended(self.arm.delete(self._url_of_the_end()))
             except Exception as error:  # noqa: BLE001 (what is no error of Azure's is raised as it is)
                 tries.again(error)
                 continue
             self.followed.gone()
             return
+
+    def _url_of_the_end(self) -> str:
+        more = getattr(import_module(KINDS[self.step.kind]), "DELETED_WITH", "")
+        return f"{self.url}&{more}" if more else self.url
+
+    def _settled(self) -> Json:
+        """The resource once nothing goes on with it.
+
+        Raises:
+            Begun: something does, and nobody waits for it.
+        """
+        if self.watch.wait:
+            return self.followed.settled()
+        found = self.followed.found()
+        if found is not None and state_of(found) not in ENDED:
+            raise Begun
+        return found
+
+    def _seen_to_its_end(self, operation: Operation) -> None:
+        if self.watch.wait:
+            self.followed.ended(operation)
+        elif not operation.ended(0):
+            raise Begun
+        else:
+            operation.result()
+
+    def _woken(self, found: Json) -> bool:
+        """Whether it stood still, and was started: nothing else can be asked of it before."""
+        if found is None or not is_ours(self.body, found) or not stands_still(self.followed, self.step.kind, found):
+            return False
+        return switched(self.followed, self.step.kind, on=True)
 
     def _ways(self, found: Json) -> list[Difference]:
         return [] if found is None else list(differing(self.step.kind, self.body, found))
@@ -123,8 +182,9 @@ class Resource:
     def _sent(self, found: Json) -> Operation:
         if self.method == "PATCH":
             return self.arm.patch(self.url, self.body)
-        own = getattr(import_module(KINDS[self.step.kind]), "OWN", ())
-        return self.arm.put(self.url, self.body if found is None else without(self.body, own))
+        return self.arm.put(
+            self.url, self.body if found is None else without(self.body, own(self.step.kind, self.body))
+        )
 
     def _mended(self, error: Exception) -> bool:
         """Does away with what stands in the way, once; whether there was something to do away with."""
@@ -132,6 +192,14 @@ class Resource:
         if code == "RoleAssignmentUpdateNotPermitted" and code not in self.registered:
             self.registered.add(code)  # ours, of an identity that has been made anew since
             self.taken_away(made=True)
+            return True
+        if code == "TriggerEnabledCannotUpdate" and code not in self.registered:
+            self.registered.add(code)
+            azure_factory.stopped(self.followed)
+            return True
+        if code in KEPT_VAULT and self.step.kind == "key_vault" and code not in self.registered:
+            self.registered.add(code)  # deleted, and its name is still taken: it is brought back
+            self.body = self.body | {"properties": self.body["properties"] | {"createMode": "recover"}}
             return True
         namespace = self._namespace(error)
         if code not in UNREGISTERED or namespace in self.registered:

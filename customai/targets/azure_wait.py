@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from json import JSONDecodeError
 from typing import TypeVar
 
 from customai.errors import CustomAIError, TargetError, TimedOut
 from customai.model import Json
-from customai.targets.azure_arm import Arm, Operation
+from customai.targets.azure_arm import Arm, Operation, Pace
 from customai.targets.azure_errors import innermost_code, translated
 from customai.targets.base import Watch
 
@@ -40,12 +39,12 @@ ENDED = {"succeeded", "failed", "canceled", ""}
 LONGEST = 30.0  # seconds between two tries
 
 
-@dataclass(frozen=True)
-class Pace:
-    """Seconds between two looks, and seconds until one gives up on what does not end."""
+class Refusal(Exception):
+    """What somebody other than ARM has answered: what it means, in our words, and within how many seconds it passes."""
 
-    look: float = 5.0
-    patience: float = 3600.0
+    def __init__(self, error: CustomAIError, passes: float, wait: float | None, *, code: str) -> None:
+        super().__init__(error.message)
+        self.error, self.passes, self.wait, self.code = error, passes, wait, code
 
 
 class Tries:
@@ -64,12 +63,14 @@ class Tries:
             self.count, self.since = 0, now
         limit = min(self.also.get(innermost_code(error), 0.0) or passes_in(error), self.pace.patience)
         if now - self.since >= limit or now - self.began > LONG + self.pace.patience:
-            raise ours(error, self.where) from error
+            told = ours(error, self.where)
+            raise told from (None if isinstance(error, Refusal) else error)
         said = retry_after(error)
         wait = said if said is not None else min(self.pace.look * 2**self.count, LONGEST)
         self.count += 1
         self.next = now + wait
-        self.watch.report(f"Azure says {innermost_code(error) or type(error).__name__}: trying again in {wait:.0f} s")
+        code = error.code if isinstance(error, Refusal) else innermost_code(error) or type(error).__name__
+        self.watch.report(f"Azure says {code}: trying again in {wait:.0f} s")
         self.watch.pause(wait)
 
     def until(self, call: Callable[[], T]) -> T:
@@ -85,10 +86,10 @@ def passes_in(error: Exception) -> float:
     """Seconds within which such an error passes by itself; 0: it does not."""
     from azure.core import exceptions as core
 
-    if isinstance(error, core.ServiceRequestError | core.ServiceResponseError):
-        return SHORT  # the connection broke, before or after the request was handled
-    if isinstance(error, JSONDecodeError):  # a gateway's page, which newer SDKs try to read as JSON
-        return SHORT
+    if isinstance(error, Refusal):
+        return error.passes
+    if isinstance(error, core.ServiceRequestError | core.ServiceResponseError | JSONDecodeError):
+        return SHORT  # the connection broke, before or after the request was handled; or a gateway's page came
     if not isinstance(error, core.HttpResponseError):
         return 0.0
     code, status = innermost_code(error), error.status_code or 0
@@ -101,15 +102,23 @@ def passes_in(error: Exception) -> float:
 
 def retry_after(error: Exception) -> float | None:
     """How long Azure asks to wait, fractions too."""
-    response = getattr(error, "response", None)
-    headers = {str(name).lower(): value for name, value in dict(getattr(response, "headers", None) or {}).items()}
+    if isinstance(error, Refusal):
+        return error.wait
+    return asked_to_wait(dict(getattr(getattr(error, "response", None), "headers", None) or {}))
+
+
+def asked_to_wait(headers: Mapping[str, str]) -> float | None:
+    """Retry-After, in seconds."""
+    lowered = {str(name).lower(): value for name, value in headers.items()}
     try:
-        return max(0.0, min(float(headers["retry-after"]), 600.0))
+        return max(0.0, min(float(lowered["retry-after"]), 600.0))
     except (KeyError, ValueError):
         return None
 
 
 def ours(error: Exception, where: str) -> CustomAIError:
+    if isinstance(error, Refusal):
+        return error.error
     if isinstance(error, CustomAIError):
         return error
     if isinstance(error, JSONDecodeError):

@@ -12,8 +12,17 @@ from customai.client import Endpoint
 from customai.errors import CustomAIError, RunFailed
 from customai.model import Json, Plan, Step
 from customai.provisioning import lowering
-from customai.targets import local_checks, local_job, local_schedule, local_server, local_store, local_stream
+from customai.targets import (
+    local_checks,
+    local_doctor,
+    local_job,
+    local_schedule,
+    local_server,
+    local_store,
+    local_stream,
+)
 from customai.targets.base import Observed, Watch
+from customai.targets.findings import Finding, stand
 
 
 class LocalTarget:
@@ -51,13 +60,14 @@ class LocalTarget:
         """Every kind that is lowered."""
 
     def check(self, plan: Plan) -> None:
-        for step in plan.steps:
-            if step.verb == "serve":
-                local_checks.serving(step.inputs["server"], self.servers)
-                if step.inputs["key"] is not None:
-                    self.secret(step.inputs["key"]["$secret"])
-            elif step.verb == "upload":
-                local_checks.uploading(step.inputs["files"], self.store)
+        for finding in local_doctor.of_plan(plan, self.store, self.servers, self.secret):
+            stand([finding])
+
+    def findings(self, plan: Plan | None) -> list[Finding]:
+        return local_doctor.findings(plan, self.store, self.servers, self.secret)
+
+    def register(self, providers: Sequence[str], watch: Watch) -> None:
+        """There is nobody to register with."""
 
     def read(self, step: Step, outputs: Json) -> Observed:
         if step.verb == "upload":
@@ -105,6 +115,34 @@ class LocalTarget:
     def sweep(self, steps: Sequence[Step], watch: Watch) -> None:
         """Everything is quick, one by one."""
 
+    def purge(self, steps: Sequence[Step], watch: Watch) -> list[str]:
+        return []  # nothing is kept
+
+    def stops(self, kind: str) -> bool:
+        return kind in ("endpoint", "stream", "schedule")
+
+    def stop(self, step: Step, outputs: Json, watch: Watch) -> bool:
+        if step.kind == "endpoint":
+            return local_server.rest(self.servers)
+        if step.kind == "schedule":
+            return local_schedule.rest(self.schedules / step.id)
+        return local_stream.rest(self.streams, step.id)
+
+    def start(self, step: Step, inputs: Json, digest: str, watch: Watch) -> Json:
+        """Nothing of what stands still is kept but what is wanted of it: it is brought about again."""
+        if self._runs(step, digest):
+            return None
+        if step.kind == "endpoint":
+            local_checks.serving(step.inputs["server"], self.servers)
+        return self.apply(step, inputs, digest, watch)
+
+    def _runs(self, step: Step, digest: str) -> bool:
+        if step.kind == "endpoint":
+            return local_server.read(self.servers, None).present
+        if step.kind == "schedule":
+            return local_schedule.read(self.schedules / step.id, digest).as_left
+        return local_stream.read(self.streams, step.id, {"revision": digest}).as_left
+
     def _serve(self, server: Json, watch: Watch) -> Json:
         """Serves; the models of before stay until the next ones come, so that there is a way back to them."""
         before, wanted = local_server.models_in_use(self.servers), {model["folder"] for model in server["models"]}
@@ -138,7 +176,9 @@ def _smoke_test(inputs: Json) -> Json:
     try:
         known = file.read_bytes()
         body = known if inputs["kind"] == "image" else b'{"rows": [%s]}' % known
-        answer = Endpoint(inputs["url"], inputs["key"]).score(body, name=file.name)
+        answer = Endpoint(inputs["url"], inputs["key"], certificate=inputs.get("certificate")).score(
+            body, name=file.name
+        )
         best = answer["predictions"][0]
     except OSError as error:
         raise RunFailed(f"the smoke test's file cannot be read: {error.strerror}", where=str(file)) from None

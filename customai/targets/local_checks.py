@@ -13,7 +13,7 @@ from customai.errors import Conflict, Forbidden, NoQuota, NotFound, NotInstalled
 from customai.model import Json
 from customai.targets import local_server
 
-SERVE_EXTRA = ("httptools", "numpy", "onnxruntime", "orjson", "PIL", "uvicorn", "uvloop")
+SERVE_EXTRA = ("httptools", "numpy", "onnxruntime", "orjson", "PIL", "uvloop")
 ROOM = 50 * 2**20  # bytes to be left beside the files themselves
 ANY = "0.0.0.0"
 PATIENCE = 1.0  # seconds for a predecessor's processes to let go of the port

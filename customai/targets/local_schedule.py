@@ -57,7 +57,9 @@ def log(folder: Path) -> Iterator[Json]:
                 yield json.loads(line)
 
 
-def delete(folder: Path) -> None:
+def rest(folder: Path) -> bool:
+    """Ends its process, and keeps what it has written; whether it ran."""
+    ran = is_held(folder)
     (folder / "schedule.json").unlink(missing_ok=True)  # the process ends when it is gone
     deadline = time.monotonic() + TIMEOUT
     while is_held(folder):
@@ -65,6 +67,11 @@ def delete(folder: Path) -> None:
             with suppress(ProcessLookupError):
                 os.kill(state["pid"], signal.SIGKILL)
         time.sleep(0.02)
+    return ran
+
+
+def delete(folder: Path) -> None:
+    rest(folder)
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
         raise RunFailed("the schedule's folder cannot be removed", where=str(folder), hint="whose is it? ls -l")

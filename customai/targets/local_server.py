@@ -56,7 +56,8 @@ def serve(servers: Path, config: Json, watch: Watch) -> Json:
         if other != folder:
             stop(other)
     instance = f"{config['digest'][:12]}@{state['since']:.3f}"
-    return {"url": url_of(config["host"], config["port"]), "instance": instance, "revision": config["digest"]}
+    url = url_of(config["host"], config["port"], tls="tls" in config)
+    return {"url": url, "instance": instance, "revision": config["digest"]}
 
 
 def _wait_until_ready(folder: Path, config: Json, watch: Watch) -> Json:
@@ -100,8 +101,23 @@ def stop_all(servers: Path) -> None:
         servers.rmdir()
 
 
+def rest(servers: Path) -> bool:
+    """Ends what serves, and keeps what it has written; whether anything did."""
+    serving = [folder for folder in _folders(servers) if is_held(folder, "alive")]
+    for folder in serving:
+        _end(folder)
+    return bool(serving)
+
+
 def stop(folder: Path) -> None:
     """Ends the supervisor and its replicas, waits until they are gone, removes the folder."""
+    _end(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        raise RunFailed("the server's folder cannot be removed", where=str(folder), hint="whose is it? ls -l")
+
+
+def _end(folder: Path) -> None:
     drain = 10.0
     with contextlib.suppress(OSError, ValueError):
         drain = float(json.loads((folder / "server.json").read_bytes()).get("drain", drain))
@@ -115,9 +131,6 @@ def stop(folder: Path) -> None:
             left = ", ".join(str(replica["pid"]) for replica in _state(folder).get("replicas", ()))
             raise RunFailed("a replica does not end", where=str(folder), hint=f"one of these processes: {left}")
         time.sleep(0.02)
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():
-        raise RunFailed("the server's folder cannot be removed", where=str(folder), hint="whose is it? ls -l")
 
 
 def read(servers: Path, outputs: Json) -> Observed:
@@ -127,7 +140,11 @@ def read(servers: Path, outputs: Json) -> Observed:
         return Observed(present=False, as_left=False, detail={"health": "stopped", "replicas": []})
     state = _state(folder)
     ready = [replica for replica in state.get("replicas", ()) if replica["ready"]]
-    answers = bool(ready) and outputs is not None and Endpoint(outputs["url"], timeout=2).ready()
+    answers = (
+        bool(ready)
+        and outputs is not None
+        and Endpoint(outputs["url"], timeout=2, certificate=state.get("tls")).ready()
+    )
     wanted = state.get("wanted", 0)
     health = "healthy" if answers and len(ready) >= wanted else "degraded" if answers else "not ready"
     as_left = outputs is not None and health == "healthy" and state.get("digest") == outputs["revision"]

@@ -114,6 +114,12 @@ def _sha256(path: Path) -> str:
 
 
 def _fill(folder: Path, inputs: Json, watch: Watch) -> Json:
+    fill(folder, inputs, watch)
+    return _checked(folder, watch)
+
+
+def fill(folder: Path, inputs: Json, watch: Watch) -> None:
+    """Fetches the files, verifies them and writes the card; the model is not loaded."""
     card = dict(inputs["model"])
     for file in inputs["files"]:
         found = fetch(file["source"], folder / file["name"], watch)
@@ -126,7 +132,6 @@ def _fill(folder: Path, inputs: Json, watch: Watch) -> Json:
         if file["name"] == "model.onnx":
             card["sha256"] = found
     (folder / "model.json").write_text(dumps(card))
-    return _checked(folder, watch)
 
 
 def _checked(folder: Path, watch: Watch) -> Json:

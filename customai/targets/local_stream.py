@@ -72,6 +72,13 @@ def read(streams: Path, step: str, outputs: Json) -> Observed:
     return Observed(present=bool(state), as_left=as_left, detail=detail)
 
 
+def rest(streams: Path, step: str) -> bool:
+    """Stops the work, which goes on where it was when it is started again; whether it ran."""
+    ran = is_held(streams / step)
+    local_job.cancel(streams / step)
+    return ran
+
+
 def delete(streams: Path, step: str) -> None:
     folder = streams / step
     (folder / "job.json").unlink(missing_ok=True)

@@ -160,7 +160,7 @@ def cluster(kubernetes_service: Any, group: str) -> Any:
 
 
 @pytest.fixture
-def driven(azure: Simulator, tmp_path: Path) -> Any:
+def driven(azure: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """driven("1-1", ...) -> a deployment of this path on the simulator, in a folder of its own."""
     pytest.importorskip("azure.mgmt.compute", reason="the extra azure is not installed")
     from customai.targets.azure_login import NOBODY
@@ -168,8 +168,11 @@ def driven(azure: Simulator, tmp_path: Path) -> Any:
 
     azure.cloud.times.seconds = 0.02
     azure.cloud.catalog.caller = NOBODY
+    azure.cloud.view.blobs = f"{azure.url}/_blob"
+    monkeypatch.setenv("SCORING_KEY", module.KEY)
 
-    def make(path: str, more: str = "", *, patience: float = 20.0) -> Any:
-        return module.Driven(azure.url, module.spec(tmp_path, path, more), tmp_path / "state" / path, patience)
+    def make(path: str, more: str = "", *, patience: float = 20.0, without: tuple[str, ...] = ()) -> Any:
+        file = module.spec(tmp_path, path, more)
+        return module.Driven(azure.url, file, tmp_path / "state" / path, patience, without)
 
     return make

@@ -1,7 +1,4 @@
-"""Deployments on a simulated Azure, driven by the engine: in this process, or in one of their own that may be killed.
-
-Whatever a version cannot carry out yet (image, kubernetes) is cut from the plan.
-"""
+"""Deployments on a simulated Azure, driven by the engine: in this process, or in one of their own that may be killed."""
 
 from __future__ import annotations
 
@@ -17,14 +14,15 @@ from customai import engine, planner
 from customai.journal import Header, Journal
 from customai.model import Plan
 from customai.targets.azure import AzureTarget
-from customai.targets.azure_arm import TYPED, Arm
+from customai.targets.azure_arm import TYPED, Arm, Pace
 from customai.targets.azure_login import Nobody
-from customai.targets.azure_wait import Pace
 from customai.ui import Silent
 from tests.azure.simulator import SUBSCRIPTION, Remote
 
 REPOSITORY = Path(__file__).parents[2]
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGq0Xkz9aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa someone@somewhere"
+KEY = "s3cret-k3y-value-of-the-tests"
+BESIDE = ("image", "kubernetes")  # what is no resource of Azure Resource Manager's
 FROM = "203.0.113.7/32"
 
 
@@ -54,6 +52,7 @@ class Driven:
     file: Path
     folder: Path
     patience: float = 20.0
+    without: tuple[str, ...] = ()  # kinds of steps that are left out
 
     def target(self) -> AzureTarget:
         def connect(subscription: str, _tenant: str | None) -> Arm:
@@ -63,7 +62,7 @@ class Driven:
 
     def plan(self) -> Plan:
         plan = planner.plan(planner.read(self.file), self.target())
-        return replace(plan, steps=tuple(step for step in plan.steps if step.kind not in ("image", "kubernetes")))
+        return replace(plan, steps=tuple(step for step in plan.steps if step.kind not in self.without))
 
     def deploy(self, observer: Any = None) -> dict[str, str]:
         """Makes it so; step -> what became of it."""
@@ -82,17 +81,26 @@ class Driven:
         results = engine.down(target, journal, Silent())
         return {result.step.id: result.action for result in results}
 
+    def outputs(self, step: str) -> Any:
+        """What the journal says that a step has put out."""
+        journal = Journal.read(self.folder)
+        assert journal is not None
+        return journal.known[step].outputs
+
     def compared(self) -> dict[str, engine.Change]:
         return {each.step.id: each for each in engine.compare(self.plan(), self.target(), Journal.read(self.folder))}
 
 
-def in_a_process(url: str, file: str, folder: str, fault: dict[str, Any]) -> None:
+def in_a_process(url: str, file: str, folder: str, without: tuple[str, ...], fault: dict[str, Any]) -> None:
     """Deploys in this process, which the fault kills."""
     os.environ["NO_PROXY"] = "127.0.0.1"
-    Remote(url).fault("kill", pid=os.getpid(), method=".*", url="/subscriptions/.*", **fault)
-    Driven(url, Path(file), Path(folder)).deploy()
+    os.environ["SCORING_KEY"] = KEY
+    Remote(url).fault("kill", pid=os.getpid(), **{"method": ".*", "url": "/subscriptions/.*"} | fault)
+    Driven(url, Path(file), Path(folder), without=without).deploy()
 
 
 with contextlib.suppress(ImportError):  # every client beforehand: a process that is forked from here is quick
     for used, *_ in TYPED.values():
         import_module(used)
+    import_module("azure.storage.blob")
+    import_module("kubernetes.client")

@@ -112,7 +112,7 @@ def test_1_1_from_its_first_word_to_its_last(on_azure: Remote, customai: Run) ->
     planned = customai("plan", "1-1", "--target", "azure")
     assert "Nothing to do: it is as planned." in planned.stdout
 
-    done = customai("destroy", "1-1", "--yes", "-o", "json")
+    done = customai("destroy", "1-1", "--yes", "--purge", "-o", "json")
     receipt = json.loads(done.stdout)
     assert (done.returncode, receipt["remaining"], "vm" in receipt["deleted"]) == (0, [], True)
     assert on_azure.resources() == {}
@@ -164,6 +164,7 @@ def test_on_a_terminal_one_is_asked_and_shown_what(
     assert done == code
     assert "Do 11 of 11 steps on azure? It costs money." in told
     assert "Standard_D4ds_v5" in told
+    assert "206.64 if it is forgotten (730 h)" in told
     assert bool(on_azure.resources()) == (answer == "y")
     if answer == "y":
         assert "costs money" not in deploy()[1]  # there is nothing to do: nobody is asked
@@ -178,16 +179,6 @@ def test_status_without_a_login_tells_what_is_known_here(
     found = json.loads(done.stdout)["deployments"][0]
     assert (done.returncode, found["error"]["type"]) == (0, "NotLoggedIn")
     assert {each["state"] for each in found["resources"]} == {"unknown"}
-
-
-def test_2_5_says_what_it_cannot_do_yet(on_azure: Remote, customai: Run) -> None:
-    if (REPOSITORY / "customai" / "targets" / "azure_kubernetes.py").is_file():
-        pytest.skip("this version carries out every step")
-    for arguments in (["--yes"], ["--yes", "--skip-checks"], []):
-        done = customai("deploy", "2-5", "--target", "azure", *arguments)
-        assert done.returncode == 3
-        assert "this version cannot carry out 'image'" in done.stderr
-    assert on_azure.resources() == {}
 
 
 def test_what_is_not_ours_stops_a_destroy_that_cannot_ask(on_azure: Remote, customai: Run) -> None:
@@ -214,12 +205,12 @@ def put(url: str) -> None:
 def test_what_remains_is_told_and_the_exit_code_says_so(on_azure: Remote, customai: Run) -> None:
     customai("deploy", "1-1", "--target", "azure", "--yes")
     on_azure.fault("authorization_failed", method="DELETE", times=99, action="delete")
-    done = customai("destroy", "1-1", "--yes", "-o", "json")
+    done = customai("destroy", "1-1", "--yes", "--purge", "-o", "json")
     receipt = json.loads(done.stdout)
     assert done.returncode == 1
     assert "group" in receipt["remaining"]
     on_azure.calm()
-    done = customai("destroy", "1-1", "--yes", "-o", "json")
+    done = customai("destroy", "1-1", "--yes", "--purge", "-o", "json")
     assert (done.returncode, json.loads(done.stdout)["remaining"], on_azure.resources()) == (0, [], {})
 
 
@@ -337,19 +328,19 @@ def test_without_the_sdk_deploying_says_what_to_install(surroundings: Path, cust
 
 
 def test_a_path_that_does_not_run_there_yet_says_which_do(surroundings: Path, customai: Run) -> None:
-    done = customai("plan", "1-2", "--target", "azure")
+    done = customai("plan", "2-1", "--target", "azure")
     assert done.returncode == 3
-    assert "path 1-2 does not run on target azure yet" in done.stderr
-    assert "1-1 and 2-5" in done.stderr
+    assert "path 2-1 does not run on target azure yet" in done.stderr
+    assert "1-1, 1-2, 2-2, 2-4, 2-5, 2-6" in done.stderr
 
 
 def test_an_azure_block_where_it_means_nothing_is_wrong(surroundings: Path, customai: Run, tmp_path: Path) -> None:
-    customai("init", "2-2", "mine")
+    customai("init", "2-3", "mine")
     file = tmp_path / "mine" / "customai.yaml"
     file.write_text(file.read_text(encoding="utf-8") + "\nazure: {}\n", encoding="utf-8")
     done = customai("check", "mine")
     assert done.returncode == 2
-    assert "does not run on Azure yet" in done.stderr
+    assert "azure: unknown key" in done.stderr
 
 
 @pytest.mark.parametrize("block", ["", "azure:\n", "azure: {}\n"])

@@ -15,6 +15,7 @@ from tests.azure.simulator import Simulator, faults
 from tests.azure.simulator.table import TYPES
 
 pytest.importorskip("azure.mgmt.compute", reason="the extra azure is not installed")
+from tests.azure import driven as module
 
 Fault = Callable[..., Any]
 # What passes by itself: the deployment ends right, and nothing was made twice.
@@ -55,7 +56,7 @@ def handled_twice(azure: Simulator) -> list[str]:
 def test_there_are_as_many_writes_as_are_tried(azure: Simulator, driven: Any) -> None:
     for path, count in WRITES.items():
         azure.log.clear()
-        driven(path).deploy()
+        driven(path, without=module.BESIDE).deploy()
         assert len(azure.log.writes()) == count
 
 
@@ -63,7 +64,7 @@ def test_there_are_as_many_writes_as_are_tried(azure: Simulator, driven: Any) ->
 @pytest.mark.parametrize(("path", "nth"), AT)
 def test_what_passes_by_itself_is_waited_for(azure: Simulator, driven: Any, path: str, nth: int, name: str) -> None:
     fault = azure.fault(PASSING[name](nth=nth))
-    one = driven(path)
+    one = driven(path, without=module.BESIDE)
     assert set(one.deploy().values()) == {"created"}
     assert fault.struck == 1
     assert handled_twice(azure) == []
@@ -75,7 +76,7 @@ def test_what_passes_by_itself_is_waited_for(azure: Simulator, driven: Any, path
 def test_what_lasts_is_said_and_leaves_a_way_on(azure: Simulator, driven: Any, path: str, nth: int, name: str) -> None:
     make, words, code = LASTING[name]
     fault = azure.fault(make(nth=nth))
-    one = driven(path, patience=1.0 if name == "never ends" else 20.0)
+    one = driven(path, without=module.BESIDE, patience=1.0 if name == "never ends" else 20.0)
     try:
         with pytest.raises(StepsFailed) as error:
             one.deploy()
@@ -96,7 +97,7 @@ def test_what_lasts_is_said_and_leaves_a_way_on(azure: Simulator, driven: Any, p
     if name == "never ends":  # as long as it goes on, nobody can go on from there; but all can be taken away
         one.destroy()
         assert azure.standing() == []
-    driven(path).deploy()
+    driven(path, without=module.BESIDE).deploy()
     assert {change.action for change in one.compared().values()} == {"keep"}
     one.destroy()
     assert azure.standing() == []
@@ -107,7 +108,7 @@ def test_what_lasts_is_said_and_leaves_a_way_on(azure: Simulator, driven: Any, p
 @pytest.mark.parametrize("path", WRITES)
 def test_destroy_waits_for_what_passes(azure: Simulator, driven: Any, path: str, name: str) -> None:
     for nth in range(1, WRITES[path] - 1):
-        one = driven(path)
+        one = driven(path, without=module.BESIDE)
         one.deploy()
         fault = azure.fault(PASSING[name](nth=nth, method="DELETE"))
         assert set(one.destroy(sweep=False).values()) == {"deleted"}
@@ -118,7 +119,7 @@ def test_destroy_waits_for_what_passes(azure: Simulator, driven: Any, path: str,
 
 def test_a_new_identity_is_waited_for(azure: Simulator, driven: Any) -> None:
     azure.cloud.principal_tries = 3
-    assert set(driven("2-5").deploy().values()) == {"created"}
+    assert set(driven("2-5", without=module.BESIDE).deploy().values()) == {"created"}
     assert handled_twice(azure) == []
 
 
@@ -153,7 +154,7 @@ def test_a_service_that_cannot_be_registered_is_said(azure: Simulator, driven: A
 def test_the_innermost_error_is_told(azure: Simulator, driven: Any) -> None:
     azure.fault(faults.aks_quota_exceeded(method="PUT"))
     with pytest.raises(StepsFailed, match="quota of vCPUs is too small") as error:
-        driven("2-5").deploy()
+        driven("2-5", without=module.BESIDE).deploy()
     assert error.value.exit_code == 3
 
 

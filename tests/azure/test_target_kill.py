@@ -19,12 +19,14 @@ from tests.azure import driven as module
 OFTEN = 400  # more requests than any deployment sends
 
 
-def killed(azure: Simulator, one: Any, nth: int, *, after: bool) -> bool:
-    """Deploys in a process that is killed at its nth request; False where it has come to its end before that."""
+def killed(azure: Simulator, one: Any, nth: int, *, after: bool, url: str = "/subscriptions/.*") -> bool:
+    """Deploys in a process that is killed at its nth request (of those to `url`); False where it has come to its end before that."""
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["tests.azure.driven"])
-    fault = {"nth": nth, "after": after}
-    process = processes.Process(target=module.in_a_process, args=(azure.url, str(one.file), str(one.folder), fault))
+    fault = {"nth": nth, "after": after, "url": url}
+    process = processes.Process(
+        target=module.in_a_process, args=(azure.url, str(one.file), str(one.folder), one.without, fault)
+    )
     process.start()
     process.join(60)
     arrived(azure)
@@ -64,14 +66,14 @@ def made_twice(azure: Simulator) -> list[str]:
 def test_killed_at_any_request_the_next_run_goes_on(
     azure: Simulator, driven: Any, tmp_path: Path, path: str, every: int, *, after: bool
 ) -> None:
-    whole = driven(path)
+    whole = driven(path, without=module.BESIDE)
     whole.deploy()
     expected = azure.standing()
     whole.destroy()
     for nth in range(1, OFTEN, every):
         azure.log.clear()
         azure.cloud.times.seconds = 0.03
-        one = module.Driven(azure.url, whole.file, tmp_path / f"killed-{path}-{nth}")
+        one = module.Driven(azure.url, whole.file, tmp_path / f"killed-{path}-{nth}", without=module.BESIDE)
         went_on = killed(azure, one, nth, after=after)
         one.deploy()
         assert azure.standing() == expected, f"killed at request {nth}"

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from . import kubernetes, runs
 from .catalog import made_up
 from .errors import ArmError
 from .filled import without_nulls
@@ -37,12 +38,13 @@ def patched(old: Any, new: Any) -> Any:
 def kubeconfig(cloud: Cloud, resource: Resource, request: Request) -> Answer:
     admin = request.path.lower().endswith("listclusteradmincredential")
     user = "clusterAdmin" if admin else "clusterUser"
-    name = resource.name
+    name, group = resource.name, resource.key.split("/")[4]
+    server = cloud.catalog.kubernetes_api or f"{request.base}/_kubernetes/{group}/{name.lower()}"
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": name,
-        "clusters": [{"name": name, "cluster": {"server": cloud.catalog.kubernetes_api}}],
+        "clusters": [{"name": name, "cluster": {"server": server}}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": f"{user}_{name}"}}],
         "users": [
             {
@@ -73,11 +75,15 @@ def run_command(cloud: Cloud, resource: Resource, request: Request) -> Answer:
                     "code": "ProvisioningState/succeeded",
                     "level": "Info",
                     "displayStatus": "Provisioning succeeded",
-                    "message": "Enable succeeded: \n[stdout]\n\n[stderr]\n",
+                    "message": f"Enable succeeded: \n[stdout]\n{cloud.catalog.run_output}\n[stderr]\n",
                 }
             ]
         },
     )
+
+
+def cluster_command(cloud: Cloud, resource: Resource, request: Request) -> Answer:
+    return kubernetes.command(cloud, resource, request)
 
 
 def registry_credentials(cloud: Cloud, resource: Resource, request: Request) -> Answer:
@@ -109,7 +115,7 @@ def build_source(cloud: Cloud, resource: Resource, request: Request) -> Answer:
 
 
 def schedule_run(cloud: Cloud, resource: Resource, request: Request) -> Answer:
-    return Answer(200, cloud.runs.begin(resource, request.body))
+    return Answer(200, runs.schedule(cloud, resource, request.body))
 
 
 def storage_keys(cloud: Cloud, resource: Resource, request: Request) -> Answer:
@@ -138,13 +144,26 @@ def ml_keys(cloud: Cloud, resource: Resource, request: Request) -> Answer:
     )
 
 
+def trigger_started(cloud: Cloud, resource: Resource, request: Request) -> Answer:
+    resource.power = "Started"
+    return Answer(200)
+
+
+def trigger_stopped(cloud: Cloud, resource: Resource, request: Request) -> Answer:
+    resource.power = "Stopped"
+    return Answer(200)
+
+
 ANSWERS: dict[str, Callable[[Cloud, Resource, Request], Answer]] = {
     "kubeconfig": kubeconfig,
     "run_command": run_command,
+    "cluster_command": cluster_command,
     "registry_credentials": registry_credentials,
     "build_source": build_source,
     "schedule_run": schedule_run,
     "storage_keys": storage_keys,
+    "trigger_started": trigger_started,
+    "trigger_stopped": trigger_stopped,
     "workspace_keys": workspace_keys,
     "ml_keys": ml_keys,
 }

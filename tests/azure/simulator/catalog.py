@@ -121,6 +121,9 @@ ROLES = {
         [],
     ),
     "4633458b-17de-408a-b874-0445c86b69e6": ("Key Vault Secrets User", [], []),
+    "00482a5a-887f-4fb3-b363-3b7fe8e74483": ("Key Vault Administrator", [], []),
+    "69566ab7-960f-475b-8e7c-b3118f30c6bd": ("Storage File Data Privileged Contributor", [], []),
+    "f6c7c914-8db3-469d-8ca1-694a8f32e121": ("AzureML Data Scientist", [], []),
     "1c0163c0-47e6-4577-8991-ea5c82e286e4": (
         "Virtual Machine Administrator Login",
         ["Microsoft.Compute/virtualMachines/*/read"],
@@ -155,7 +158,8 @@ class Catalog:
     registered: set[str] = field(default_factory=set)  # namespaces, lower case
     taken: set[str] = field(default_factory=set)  # global names that somebody else has, lower case
     kubernetes_versions: tuple[str, ...] = ("1.34.2", "1.35.1", "1.36.0")
-    kubernetes_api: str = "https://127.0.0.1:1"  # what a kubeconfig points at
+    kubernetes_api: str = ""  # what a kubeconfig points at; "": the simulated one
+    run_output: str = ""  # what a run command on a machine prints
 
     def __post_init__(self) -> None:
         if not self.subscriptions:

@@ -12,6 +12,7 @@ from .catalog import Catalog
 from .effects import Effects
 from .errors import ArmError
 from .ids import GROUPS, Place, parent_of, place
+from .kubernetes import Kubernetes
 from .messages import Answer, Body, Request, Times, Twist, refusal
 from .nesting import Nesting, own
 from .operations import Operations
@@ -33,6 +34,7 @@ class Cloud:
         self.operations = Operations(self.store, self.view, self.times, self.clock)
         self.effects = Effects(self.store, self.view)
         self.runs = Runs(self.clock, lambda: self.times.plain(120))
+        self.kubernetes: Kubernetes = Kubernetes(self)
         self.lock = threading.RLock()
         self.principal_tries = 0  # how often a role assignment meets PrincipalNotFound, for each identity
         self.tries: dict[str, int] = {}
@@ -192,7 +194,7 @@ class Cloud:
             return answers.ANSWERS[action.answer](self, resource, request)
         if resource.busy:
             raise self.rules.going_on(resource)
-        resource.state = action.shape.state
+        resource.state = action.shape.state or resource.state
 
         def finish(error: ArmError | None) -> None:
             resource.finished(failed=error is not None)

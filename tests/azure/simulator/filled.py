@@ -192,6 +192,14 @@ def _vault(key: str, made: int, body: Body, tenant: str) -> Body:
     return {"vaultUri": f"https://{body['name']}.vault.azure.net/"}
 
 
+def _online_endpoint(key: str, made: int, body: Body, tenant: str) -> Body:
+    return {"scoringUri": f"https://{body['name']}.{body['location']}.inference.ml.azure.com/score"}
+
+
+def _batch_endpoint(key: str, made: int, body: Body, tenant: str) -> Body:
+    return {"scoringUri": f"https://{body['name']}.{body['location']}.inference.ml.azure.com/jobs"}
+
+
 READ_ONLY: dict[str, Filler] = {
     "microsoft.network/virtualnetworks": _network,
     "microsoft.network/networksecuritygroups": _security_group,
@@ -207,6 +215,8 @@ READ_ONLY: dict[str, Filler] = {
     "microsoft.operationalinsights/workspaces": _workspace,
     "microsoft.storage/storageaccounts": _account,
     "microsoft.keyvault/vaults": _vault,
+    "microsoft.machinelearningservices/workspaces/onlineendpoints": _online_endpoint,
+    "microsoft.machinelearningservices/workspaces/batchendpoints": _batch_endpoint,
 }
 
 LATE: dict[str, Filler] = {

@@ -116,6 +116,15 @@ def deleted(cloud: Cloud, request: Request, found: re.Match[str]) -> Any:
 
 
 def _deleted_view(one: Resource) -> Body:
+    if one.row.name == "Microsoft.OperationalInsights/workspaces":  # shown as it was
+        return {
+            "id": one.id,
+            "name": one.name,
+            "type": one.row.name,
+            "location": one.location,
+            "tags": one.asked.get("tags", {}),
+            "properties": one.asked.get("properties", {}) | {"provisioningState": "Succeeded"},
+        }
     subscription, namespace = one.id.split("/")[2], one.row.name.split("/")[0]
     own = {
         "vaultId": one.id,

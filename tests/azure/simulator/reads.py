@@ -93,6 +93,29 @@ def _usages(cloud: Cloud, request: Request, found: re.Match[str]) -> Body:
     return {"value": values}
 
 
+def _ml_usages(cloud: Cloud, request: Request, found: re.Match[str]) -> Body:
+    """Azure ML's own quota: "ml FAMILY" in the catalog's. What its clusters use is not simulated."""
+    shown = {
+        "Total Cluster Dedicated Regional vCPUs": "ml cores",
+        "Total Cluster Low-priority Regional vCPUs": "ml spot",
+    }
+    for family in {size.family for size in cloud.catalog.sizes}:
+        series = re.sub(r"(?i)^standard\s*|\s*family$", "", family)
+        shown[f"Standard {series} Family Cluster Dedicated vCPUs"] = f"ml {family}"
+    return {
+        "value": [
+            {
+                "type": "Microsoft.MachineLearningServices/locations/usages",
+                "unit": "Count",
+                "currentValue": 0,
+                "limit": cloud.catalog.limit(key),
+                "name": {"value": name, "localizedValue": name},
+            }
+            for name, key in sorted(shown.items())
+        ]
+    }
+
+
 def _network_usages(cloud: Cloud, request: Request, found: re.Match[str]) -> Body:
     used = sum(1 for _ in cloud.store.of_type("Microsoft.Network/publicIPAddresses"))
     name = {"value": "PublicIPAddresses", "localizedValue": "Public IP Addresses"}
@@ -258,6 +281,7 @@ ROUTES = [
     _route("GET", S + COMPUTE + L + IMAGE, _images),
     _route("GET", G + COMPUTE + "/virtualMachines/[^/]+/instanceView", _instance_view),
     _route("GET", S + "/providers/Microsoft.Network" + L + "/usages", _network_usages),
+    _route("GET", S + "/providers/Microsoft.MachineLearningServices" + L + "/usages", _ml_usages),
     _route("GET", S + "/providers/Microsoft.ContainerService" + L + "/kubernetesVersions", _kubernetes_versions),
     _route("POST", S + r"/providers/[\w.]+/checkNameAvailability", _name_free),
     _route(
@@ -278,6 +302,15 @@ ROUTES = [
     ),
     _route("GET", G + REGISTRY + "/registries/[^/]+/runs/(?P<run>[^/]+)(?P<log>)", runs.run),
     _route("POST", G + REGISTRY + "/registries/[^/]+/runs/(?P<run>[^/]+)(?P<log>/listLogSasUrl)", runs.run),
+    _route("GET", G + REGISTRY + "/registries/[^/]+/runs", runs.every),
+    *(
+        _route(
+            method,
+            r"/_kubernetes/(?P<group>[^/]+)/(?P<cluster>[^/]+)(?P<path>/.*)",
+            lambda cloud, request, found: cloud.kubernetes.handle(request, found),
+        )
+        for method in ("GET", "PATCH", "POST", "DELETE")
+    ),
     _route("PUT", "/_blob/(?P<name>.+)", runs.blob),
     _route("GET", "/_blob/(?P<name>.+)", runs.blob),
 ]

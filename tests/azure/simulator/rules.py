@@ -20,6 +20,7 @@ MACHINES = "Microsoft.Compute/virtualMachines"
 ROLES = "microsoft.authorization/roleassignments"
 EXTENSIONS = "microsoft.compute/virtualmachines/extensions"
 CREDENTIALS = "microsoft.managedidentity/userassignedidentities/federatedidentitycredentials"
+ENDPOINTS = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints"
 POOLS = "Microsoft.ContainerService/managedClusters/agentPools"
 
 
@@ -73,7 +74,21 @@ class Rules:
         else:
             self._fixed(row, body, there)
         self._busy(place, row, there)
+        if there is not None and there.power == "Started":
+            message = (
+                f"Cannot update enabled Trigger; the trigger needs to be disabled first. Trigger name: {place.name}."
+            )
+            raise ArmError(400, "TriggerEnabledCannotUpdate", message)
+        if row.name == ENDPOINTS:
+            self._answering(place, body)
         self._references(place, row, body)
+
+    def _answering(self, place: Place, body: Body) -> None:
+        """Requests go to deployments that are there."""
+        for name in body.get("properties", {}).get("traffic") or {}:
+            if self.store.get(f"{place.key}/deployments/{name}") is None:
+                message = f"The deployment {name} in the traffic of the endpoint {place.name} does not exist."
+                raise ArmError(400, "BadRequest", message)
 
     def missing(self, key: str) -> ArmError:
         place = spelt(key)

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from . import errors
+from . import errors, kubernetes
 from .cloud import Cloud
 from .control import control
 from .errors import ArmError
@@ -83,6 +83,8 @@ class Simulator:
         for hook in list(self.before):
             hook(entry)
         if not request.path.startswith("/_blob/") and not _bearer(request.headers):
+            if request.path.startswith("/_kubernetes/"):
+                return kubernetes.status(401, "Unauthorized")
             return refusal(errors.unauthenticated(self.cloud.catalog.tenant))
         with self._lock:
             faults = [one for one in self.faults if one.strikes(entry.method, entry.path)]

@@ -170,6 +170,9 @@ ROWS = [
             ),
             "listClusterUserCredential": Action(PLAIN, answer="kubeconfig"),
             "listClusterAdminCredential": Action(PLAIN, answer="kubeconfig"),
+            "runCommand": Action(
+                Shape(202, location=True, state=None, body=False), answer="cluster_command", seconds=15
+            ),
         },
         seconds=(266, 60, 240),
     ),
@@ -211,6 +214,14 @@ ROWS = [
             "scheduleRun": Action(PLAIN, answer="schedule_run", seconds=60),
         },
         seconds=(10, 2, 10),
+    ),
+    Type(
+        "Microsoft.ContainerRegistry/registries/tasks",
+        at_once(201),
+        at_once(200),
+        GONE,
+        rule=r"^[\w-]{5,50}$",
+        seconds=(1, 1, 1),
     ),
     Type(
         "Microsoft.ContainerRegistry/registries/replications",
@@ -289,6 +300,49 @@ ROWS = [
         seconds=(40, 20, 30),
     ),
     Type("Microsoft.MachineLearningServices/workspaces/connections", PLAIN, PLAIN, GONE, located=False),
+    *(
+        Type(
+            f"Microsoft.MachineLearningServices/workspaces/{name}",
+            at_once(201),
+            at_once(200),
+            GONE,
+            rule=r"^[\w.-]{1,255}$",
+            located=False,
+            checks=False,
+        )
+        for name in ("environments/versions", "components/versions")
+    ),
+    Type(
+        "Microsoft.MachineLearningServices/workspaces/jobs",
+        at_once(201, state=None),
+        at_once(200, state=None),
+        GONE,
+        rule=r"^[\w-]{1,255}$",
+        located=False,
+        checks=False,
+    ),
+    Type("Microsoft.Insights/components", PLAIN, PLAIN, GONE, rule=r"^[\w().-]{1,260}$", checks=False),
+    Type("Microsoft.Storage/storageAccounts/blobServices", PLAIN, PLAIN, GONE, located=False),
+    Type(
+        "Microsoft.Storage/storageAccounts/blobServices/containers",
+        at_once(201, state=None),
+        PLAIN,
+        GONE,
+        rule=r"^(?!.*--)[a-z0-9][a-z0-9-]{2,62}$",
+        located=False,
+    ),
+    Type("Microsoft.DataFactory/factories/pipelines", PLAIN, PLAIN, GONE, located=False),
+    Type(
+        "Microsoft.DataFactory/factories/triggers",
+        PLAIN,
+        PLAIN,
+        GONE,
+        located=False,
+        actions={
+            "start": Action(PLAIN, answer="trigger_started"),
+            "stop": Action(PLAIN, answer="trigger_stopped"),
+        },
+    ),
     Type(
         "Microsoft.MachineLearningServices/workspaces/computes",
         Shape(201, operation=True, state="Creating"),

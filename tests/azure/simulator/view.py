@@ -13,6 +13,8 @@ from .state import Resource, Store
 Body = dict[str, Any]
 FLAT = {"microsoft.containerservice/managedclusters/agentpools"}  # listed in their parent without "properties"
 UNTYPED = {"microsoft.containerservice/managedclusters/maintenanceconfigurations"}
+ACCOUNTS = "microsoft.storage/storageaccounts"
+TRIGGERS = "microsoft.datafactory/factories/triggers"
 LOWER = ("microsoft.containerservice", "microsoft.managedidentity")  # these answer with /resourcegroups/ in ids
 SPELT = {"Microsoft.ContainerService/managedClusters": "Microsoft.ContainerService/ManagedClusters"}
 SECRETS = ("adminPassword", "customData")  # of an osProfile: taken, never shown
@@ -21,6 +23,7 @@ SECRETS = ("adminPassword", "customData")  # of an osProfile: taken, never shown
 class View:
     def __init__(self, store: Store, tenant: str) -> None:
         self.store, self.tenant = store, tenant
+        self.blobs = ""  # where blobs are really kept; empty: where Azure would keep them
 
     def of(self, resource: Resource, query: dict[str, str] | None = None) -> Body:
         kind = resource.row.name.lower()
@@ -41,6 +44,10 @@ class View:
         if kind.startswith("microsoft.network"):
             body["etag"] = etag(resource)
         self._machine(body, resource, query or {})
+        if kind == ACCOUNTS and self.blobs:
+            body["properties"]["primaryEndpoints"]["blob"] = f"{self.blobs}/{resource.name}/"
+        if kind == TRIGGERS:
+            body["properties"]["runtimeState"] = resource.power or "Stopped"
         if kind.startswith("microsoft.containerservice") and resource.power:
             body["properties"]["powerState"] = {"code": resource.power}
         return body
