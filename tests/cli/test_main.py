@@ -91,7 +91,7 @@ def test_an_error_is_one_json_document(customai, arguments, code):
 
 def test_the_plan_in_json_has_what_will_be_done(customai):
     plan = json.loads(customai("plan", "2-5", "-o", "json").stdout)
-    assert set(plan) == {"name", "path", "target", "spec_digest", "steps", "changes"}
+    assert set(plan) == {"name", "path", "target", "spec_digest", "steps", "changes", "sheet", "warnings"}
     assert [step["id"] for step in plan["steps"]] == ["model", "endpoint", "smoke-test"]
     assert {change["action"] for change in plan["changes"]} == {"create"}
 

@@ -19,7 +19,7 @@ HEAVY = {
     "numpy",
     "onnxruntime",
     "PIL",
-    "uvicorn",
+    "httptools",
     "uvloop",
     "orjson",
     "torch",
