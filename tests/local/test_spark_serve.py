@@ -30,7 +30,7 @@ def maintenance(tmp_path: Path, cli: Callable[..., Any]) -> Iterator[Path]:
 def score(url: str, *rows: Any) -> Any:
     body = json.dumps({"rows": rows}).encode()
     request = urllib.request.Request(f"{url}/score", body, {"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.loads(answer.read())["predictions"]
 
 
@@ -50,12 +50,13 @@ def test_rows_are_scored_by_name_without_spark(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # Spark starts more than once
 def test_it_is_trained_anew_checked_against_spark_and_served(maintenance: Path, cli: Callable[..., Any]) -> None:
     pytest.importorskip("pyspark", reason="the extra spark is not installed")
     spec = maintenance / "customai.yaml"
     train = "train: {rows: 20000, trees: 3, depth: 4, memory: 1g}\n"
     spec.write_text(re.sub(r"(?m)^# train:.*\n#.*\n", train, spec.read_text()))
-    outputs = cli("deploy", maintenance, "-o", "json", timeout=250).json["outputs"]
+    outputs = cli("deploy", maintenance, "-o", "json", timeout=600).json["outputs"]
     result = outputs["train"]["result"]
     assert outputs["model"]["sha256"] == result["sha256"]
     assert result["difference"] <= 1e-6

@@ -21,7 +21,7 @@ pytest.importorskip("pyarrow", reason="the extra spark is not installed")
 
 import pyarrow.parquet as pq
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SEED = 3
 KILLS = 4
 ROW = json.loads((Path(__file__).parents[2] / "paths" / "2-1" / "failing.json").read_text())
@@ -47,7 +47,7 @@ class Stream:
         self.sent = 0
 
     def deploy(self, code: int = 0) -> Any:
-        return self.cli("deploy", self.folder, code=code, timeout=200)
+        return self.cli("deploy", self.folder, code=code, timeout=400)
 
     def send(self, rows: int, *others: str) -> None:
         """A file of so many rows, moved in as a whole."""
@@ -77,7 +77,7 @@ def test_each_row_is_scored_once_whatever_is_killed(stream: Stream, wait_for: Ca
     chance = random.Random(SEED)
     stream.deploy()
     stream.send(20)
-    wait_for(lambda: len(stream.rows()) == 20, 60)
+    wait_for(lambda: len(stream.rows()) == 20, 300)
     for kill in range(KILLS):
         for _ in range(chance.randint(1, 4)):
             stream.send(chance.randint(1, 50))
@@ -91,7 +91,7 @@ def test_each_row_is_scored_once_whatever_is_killed(stream: Stream, wait_for: Ca
             else:  # the work alone: it is started again by itself
                 os.kill(state["work"], signal.SIGKILL)
     stream.send(5)
-    wait_for(lambda: len(stream.rows()) >= stream.sent, 90)
+    wait_for(lambda: len(stream.rows()) >= stream.sent, 300)
     time.sleep(1)
     assert Counter(row["number"] for row in stream.rows()) == dict.fromkeys(range(stream.sent), 1), f"seed {SEED}"
     assert {(row["label"], row["error"]) for row in stream.rows()} == {("failure", None)}
@@ -100,7 +100,7 @@ def test_each_row_is_scored_once_whatever_is_killed(stream: Stream, wait_for: Ca
 def test_a_line_that_cannot_be_scored_is_kept_with_the_reason(stream: Stream, wait_for: Callable[..., Any]) -> None:
     stream.deploy()
     stream.send(1, '{"number": 70, "ty', json.dumps({**ROW, "number": 71, "age": None}), "", json.dumps({"number": 72}))
-    rows = wait_for(stream.rows, 60)
+    rows = wait_for(stream.rows, 300)
     told = {row["number"]: (row["label"], row["error"]) for row in rows}
     assert told == {
         0: ("failure", None),

@@ -14,7 +14,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,60 +29,80 @@ from customai.workloads.batch.request import Request
 from customai.workloads.job.run import FOLDER_VARIABLE, Run, read_json
 
 EARLIEST, LATEST = 0.15, 0.85  # of the time that scoring takes: when the node is taken away
+GLANCE = 0.02  # seconds between two looks
 
 
 def rehearse(run: Run, request: Request, notice: float) -> dict[str, Any]:
     """The verdict. Raises RunFailed where the run is over too soon to be disturbed."""
-    scratch = run.folder / "rehearsal"
-    shutil.rmtree(scratch, ignore_errors=True)
-    asked = replace(request, output=str(scratch / "output"), limit_errors=sys.maxsize)
-    try:
+    with attempts_of(run) as (scratch, started):
+        asked = replace(request, output=str(scratch / "output"), limit_errors=sys.maxsize)
+
+        def start(name: str) -> Attempt:
+            words = json.dumps(replace(asked, run=name).to_json())
+            started.append(Attempt(scratch / name, "customai.workloads.batch", words))
+            return started[-1]
+
         run.progress(0, 2, "runs", message="undisturbed")
-        calm = _started(scratch, replace(asked, run="undisturbed"))
+        calm = start("undisturbed")
         calm.end()
         run.progress(1, 2, "runs", message="with an eviction")
-        return _disturbed(scratch, replace(asked, run="disturbed"), calm, notice)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        first = start("disturbed")
+        told = _disturbed(first, output.staging_of(asked.output, "disturbed", scratch), calm.summary(), notice)
+        second = start("disturbed")
+        second.end()
+        same = _same(Path(calm.summary()["output"]), Path(second.summary()["output"]))
+        return {"equal": same, **told, "notice": notice, **compared(calm.seconds, first.seconds + second.seconds)}
 
 
-def _disturbed(scratch: Path, request: Request, calm: Attempt, notice: float) -> dict[str, Any]:
-    summary = calm.summary()
-    first = _started(scratch, request)
-    aside = output.staging_of(request.output, request.run, scratch)
-    while first.goes_on() and not staging.read(aside / "chunks.jsonl").begun:
-        time.sleep(0.005)
-    time.sleep(random.uniform(EARLIEST, LATEST) * summary["seconds"])  # noqa: S311 (chance, not secrecy)
-    before = staging.read(aside / "chunks.jsonl")
+def _disturbed(first: Attempt, aside: Path, calm: dict[str, Any], notice: float) -> dict[str, Any]:
+    """Takes it away; the rows of the chunks that were begun and not done are lost."""
+    record = aside / "chunks.jsonl"
+    while first.goes_on() and not staging.read(record).begun:
+        time.sleep(GLANCE)
     try:
         cut = Cut.read(aside / "manifest.jsonl")
     except FileNotFoundError:
         raise first.over() from None
+    wait_for_a_moment(first, calm["seconds"], lambda: staging.read(record).rows / max(1, calm["rows"]))
+    before = staging.read(record)
+    if not first.goes_on():
+        raise first.over()
     asked, took = first.evict(notice)
-    left = staging.read(aside / "chunks.jsonl")
-    lost = sum(chunk["rows"] for chunk in cut.chunks if chunk["id"] in left.begun and chunk["id"] not in left.done)
-    second = _started(scratch, request)
-    second.end()
+    left = staging.read(record)
     return {
-        "equal": _same(Path(calm.summary()["output"]), Path(second.summary()["output"])),
-        "rows": summary["rows"],
+        "rows": calm["rows"],
         "rows_before": before.rows,
-        "rows_lost": lost,
+        "rows_lost": sum(chunk["rows"] for chunk in cut.chunks if chunk["id"] in left.begun.keys() - left.done.keys()),
         "evicted_after": round(asked - first.started, 3),
-        "notice": notice,
         "took": round(took, 3),
-        **compared(calm.seconds, first.seconds + second.seconds),
     }
+
+
+def wait_for_a_moment(attempt: Attempt, seconds: float, share: Callable[[], float]) -> None:
+    """At random while it scores, which took so many seconds before; not so late that nothing is left to be disturbed."""
+    moment = time.monotonic() + random.uniform(EARLIEST, LATEST) * seconds  # noqa: S311 (chance, not secrecy)
+    while attempt.goes_on() and time.monotonic() < moment and share() < LATEST:
+        time.sleep(GLANCE)
+
+
+@contextmanager
+def attempts_of(run: Run) -> Iterator[tuple[Path, list[Attempt]]]:
+    """A scratch folder, and a list for what is started in it: whatever happens, nothing is left of either."""
+    scratch, started = run.folder / "rehearsal", list[Attempt]()
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        yield scratch, started
+    finally:
+        for attempt in started:
+            if not attempt.seconds:  # it was not seen to its end: the rehearsal was cancelled, or failed
+                attempt.evict(0)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def compared(undisturbed: float, seconds: float) -> dict[str, float]:
     """The part of a verdict that tells of time."""
     lost = seconds - undisturbed
     return {"undisturbed": round(undisturbed, 3), "seconds": round(seconds, 3), "seconds_lost": round(lost, 3)}
-
-
-def _started(scratch: Path, request: Request) -> Attempt:
-    return Attempt(scratch / request.run, "customai.workloads.batch", json.dumps(request.to_json()))
 
 
 class Attempt:
@@ -91,7 +112,7 @@ class Attempt:
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.started = time.monotonic()
-        self.seconds = 0.0
+        self.seconds = 0.0  # that it took, once it is over
         command = [sys.executable, "-m", module, *arguments]
         environment = {**os.environ, FOLDER_VARIABLE: str(self.folder)}
         self.process = subprocess.Popen(command, env=environment, start_new_session=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import signal
 import sys
 import time
@@ -22,39 +21,37 @@ import pyarrow.dataset as ds
 
 from customai.errors import NotAvailable
 from customai.workloads.batch import output
-from customai.workloads.batch.rehearsal import EARLIEST, LATEST, Attempt, compared
+from customai.workloads.batch.rehearsal import GLANCE, Attempt, attempts_of, compared, wait_for_a_moment
 from customai.workloads.job.run import Run, read_json
 from customai.workloads.spark.attempts import under_way
 from customai.workloads.spark.request import BatchRequest
 
-GLANCE = 0.02  # seconds between two looks
 EXECUTOR = b"CoarseGrainedExecutorBackend"
 
 
 def rehearse(run: Run, arguments: list[str], notice: float) -> dict[str, Any]:
     """The verdict. Raises RunFailed where the run is over too soon to be disturbed."""
-    scratch = run.folder / "rehearsal"
-    shutil.rmtree(scratch, ignore_errors=True)
     request, model = BatchRequest.from_json(arguments[0]), arguments[1:]
-    asked = replace(request, output=str(scratch / "output"), limit_errors=sys.maxsize)
-    started: list[Attempt] = []
+    with attempts_of(run) as (scratch, started):
+        asked = replace(request, output=str(scratch / "output"), limit_errors=sys.maxsize)
 
-    def start(name: str) -> Attempt:
-        given = json.dumps(replace(asked, run=name).to_json())
-        started.append(Attempt(scratch / name, "customai.workloads.spark.batch", given, *model))
-        return started[-1]
+        def start(name: str) -> Attempt:
+            words = json.dumps(replace(asked, run=name).to_json())
+            started.append(Attempt(scratch / name, "customai.workloads.spark.batch", words, *model))
+            return started[-1]
 
-    try:
         run.progress(0, 2, "runs", message="undisturbed")
         calm = start("undisturbed")
         _wait_until_it_scores(calm, _staging(asked, "undisturbed"))
         began = time.monotonic()
+        if request.master.startswith("spark://"):
+            _executors(calm, _staging(asked, "undisturbed"))  # there are some, or it says so now
         calm.end()
         run.progress(1, 2, "runs", message="with an eviction")
-        first = start("disturbed")
-        _wait_until_it_scores(first, _staging(asked, "disturbed"))
-        time.sleep(random.uniform(EARLIEST, LATEST) * (calm.started + calm.seconds - began))  # noqa: S311 (chance)
-        told = _disturbed(first, _staging(asked, "disturbed"), calm.summary()["rows"], request.master, notice)
+        first, staging = start("disturbed"), _staging(asked, "disturbed")
+        _wait_until_it_scores(first, staging)
+        wait_for_a_moment(first, calm.started + calm.seconds - began, lambda: _share(staging))
+        told = _disturbed(first, staging, calm.summary()["rows"], request.master, notice)
         seconds = first.seconds
         if not (first.folder / "result.json").exists():
             second = start("disturbed")
@@ -62,11 +59,6 @@ def rehearse(run: Run, arguments: list[str], notice: float) -> dict[str, Any]:
             seconds += second.seconds
         same = _same(Path(calm.summary()["output"]), Path(first.summary()["output"]))
         return {"equal": same, **told, "notice": notice, **compared(calm.seconds, seconds)}
-    finally:
-        for attempt in started:  # a cancelled rehearsal leaves nothing running
-            if attempt.goes_on():
-                attempt.evict(0)
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _disturbed(first: Attempt, staging: Path, rows: int, master: str, notice: float) -> dict[str, Any]:
@@ -75,10 +67,11 @@ def _disturbed(first: Attempt, staging: Path, rows: int, master: str, notice: fl
     if found is None:
         raise first.over()
     sizes, done = found
-    progress = read_json(first.folder / "progress.json")
-    active = progress.get("active", 0)
+    active = read_json(first.folder / "progress.json").get("active", 0)
     if master.startswith("spark://"):
-        executors = _executors(progress.get("application", ""))
+        executors = _executors(first, staging)
+        if not executors:
+            raise first.over()
         active = -(-active // len(executors))
         asked, took = _end(random.choice(executors), notice)  # noqa: S311 (chance, not secrecy)
         first.end()
@@ -106,16 +99,24 @@ def _wait_until_it_scores(attempt: Attempt, staging: Path) -> None:
         time.sleep(GLANCE)
 
 
-def _executors(application: str) -> list[int]:
-    """The processes on this machine that work for it."""
+def _share(staging: Path) -> float:
+    """How much is done, of 1."""
+    sizes, done = under_way(staging) or ({}, set())
+    return len(done) / max(1, len(sizes))
+
+
+def _executors(attempt: Attempt, staging: Path) -> list[int]:
+    """The processes on this machine that work for it, as far as this user may end them; none where it has just ended."""
+    application = read_json(attempt.folder / "progress.json").get("application", "").encode()
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             words = (process / "cmdline").read_bytes()
-            if application and EXECUTOR in words and application.encode() in words:
+            if application and EXECUTOR in words and application in words:
+                os.kill(int(process.name), 0)
                 found.append(int(process.name))
-    if not found:
-        hint = "rehearse it on a machine of the cluster, or with master: local[*]"
+    if not found and under_way(staging):
+        hint = "rehearse it on a machine of the cluster, as the user of its workers, or with spark.master: local[*]"
         raise NotAvailable("no executor of this run is on this machine: there is nothing to take away", hint=hint)
     return found
 

@@ -94,10 +94,25 @@ def test_columns_that_do_not_fit_are_named(tmp_path: Path, features, keep, words
     assert hint in caught.value.hint
 
 
+@pytest.mark.parametrize("odd", ["a.parquet", "b.parquet"])
+def test_a_column_that_one_of_several_files_has_more_of_does_not_matter(tmp_path: Path, odd: str) -> None:
+    for name in ("a.parquet", "b.parquet", "c.parquet"):
+        parquet(tmp_path, name, table(2, remark=["", "x"]) if name == odd else table(2))
+    data = look(str(tmp_path), "auto", ",", FEATURES)
+    data.check(FEATURES, ["id"])
+    assert (len(data.files), data.unreadable, data.rows) == (3, (), 6)
+
+
 def test_csv_files_must_agree_on_their_columns(tmp_path: Path) -> None:
-    for name, text in (("a", "size;kind\n1;x\n"), ("b", "kind;size\nx;1\n"), ("c", "size;kind\n2;y\n")):
+    for name, text in (
+        ("a", "size;kind\n1;x\n"),
+        ("b", "kind;size\nx;1\n"),
+        ("c", "size;kind\n2;y\n"),
+        ("d", "size;kind;more\n3;z;1\n"),
+    ):
         (tmp_path / f"{name}.csv").write_text(text)
     data = look(str(tmp_path), "auto", ";", FEATURES)
     assert [Path(file.path).name for file in data.files] == ["a.csv", "c.csv"]
-    assert "in that order" in data.unreadable[0].wrong
+    assert [Path(file.path).name for file in data.unreadable] == ["b.csv", "d.csv"]
+    assert all("in that order" in file.wrong for file in data.unreadable)
     assert data.rows is None
