@@ -146,9 +146,9 @@ def images(folder: Path, args: argparse.Namespace) -> None:
             found.setdefault("tensor, in this process", []).append(rate(lambda: model.run({"x": tensor}), args.seconds))
             os.sched_setaffinity(0, {CORES[-1]})
             sent = Request(port, "/score", photo, AUTHORIZED | {"Content-Type": "image/jpeg"})
-            found.setdefault("JPEG", []).append(load(sent, 8, args.seconds).rate)
+            found.setdefault("JPEG", []).append(_answered(sent, 8, args.seconds))
             sent = Request(port, "/v2/models/resnet18/infer", head + tensor.tobytes(), binary)
-            found.setdefault("tensor", []).append(load(sent, 8, args.seconds).rate)
+            found.setdefault("tensor", []).append(_answered(sent, 8, args.seconds))
     print("\nResNet-18's shape, 224 x 224, one core, 8 connections: images a second")
     for name, rates in found.items():
         print(f"{name:<44}{median(rates):>14.1f}")
@@ -178,12 +178,12 @@ def digits(folder: Path, args: argparse.Namespace) -> None:
             found.setdefault("onnxruntime's best batch, in this process", []).append(best)
             os.sched_setaffinity(0, {CORES[-1]})
             sent = Request(port, "/score", photo, AUTHORIZED | {"Content-Type": "image/png"})
-            found.setdefault("PNG", []).append(load(sent, 64, args.seconds).rate)
+            found.setdefault("PNG", []).append(_answered(sent, 64, args.seconds))
             sent = Request(port, "/v2/models/digits/infer", json.dumps({"inputs": tensor}).encode(), AUTHORIZED)
-            found.setdefault("JSON", []).append(load(sent, 64, args.seconds).rate)
+            found.setdefault("JSON", []).append(_answered(sent, 64, args.seconds))
             many = {"inputs": [tensor[0] | {"shape": [64, *one.shape[1:]], "data": one.ravel().tolist() * 64}]}
             sent = Request(port, "/v2/models/digits/infer", json.dumps(many).encode(), AUTHORIZED)
-            found.setdefault("JSON, 64 rows a request", []).append(load(sent, 8, args.seconds).rate * 64)
+            found.setdefault("JSON, 64 rows a request", []).append(_answered(sent, 8, args.seconds) * 64)
             batch = np.repeat(one, 64, axis=0)
             told = [
                 {
@@ -196,7 +196,7 @@ def digits(folder: Path, args: argparse.Namespace) -> None:
             head = json.dumps({"inputs": told, "parameters": {"binary_data_output": True}}).encode()
             headers = AUTHORIZED | {"Inference-Header-Content-Length": str(len(head))}
             sent = Request(port, "/v2/models/digits/infer", head + batch.tobytes(), headers)
-            found.setdefault("bytes, 64 rows a request", []).append(load(sent, 8, args.seconds).rate * 64)
+            found.setdefault("bytes, 64 rows a request", []).append(_answered(sent, 8, args.seconds) * 64)
     print("\nThe digits of 2-5, one core: rows a second")
     for what, rates in found.items():
         print(f"{what:<44}{median(rates):>14,.0f}")
@@ -278,6 +278,14 @@ def rate(action: Callable[[], object], seconds: float) -> float:
         action()
         count += 1
     return count / (time.perf_counter() - started)
+
+
+def _answered(request: Request, connections: int, seconds: float) -> float:
+    """Answers a second, all of them good."""
+    found = load(request, connections, seconds)
+    if found.failed or not found.rate:
+        sys.exit(f"{request.path}: {found.failed} requests failed, {found.rate:g} answers a second")
+    return found.rate
 
 
 def _rate(found: list[Load]) -> float:

@@ -76,6 +76,17 @@ class Endpoint:
         except TargetError:
             return False
 
+    def names(self) -> list[str]:
+        """The hosts and addresses that its own certificate is made for; none where it cannot be asked."""
+        connection = _connection(self)
+        try:
+            connection.connect()
+            return [str(value) for _, value in connection.sock.getpeercert().get("subjectAltName", ())]  # type: ignore[union-attr]
+        except (OSError, TargetError):
+            return []
+        finally:
+            connection.close()
+
     def _send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, Json]:
         connection = self.connection or _connection(self)
         path = urlsplit(self.url).path.rstrip("/") + path

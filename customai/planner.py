@@ -48,7 +48,7 @@ class SpecFiles:
 
     def output(self, name: str) -> str:
         """Where results go: beside the spec; for a path's own spec, which is no place of the user's, where they are."""
-        folder = Path.cwd() if self.folder.resolve().parent == paths.folders().resolve() else self.folder
+        folder = Path.cwd() if is_packaged(self.folder) else self.folder
         return str((folder / Path(name).expanduser()).resolve())
 
     def sha256(self, name: str) -> str:
@@ -74,6 +74,11 @@ class SpecFiles:
         if not keys:
             raise SpecError("there is no such model file", where=str(whole), hint="see `models.files` in the spec")
         return keys
+
+
+def is_packaged(folder: Path) -> bool:
+    """Whether it is a path's own folder, which is no place of the user's."""
+    return folder.resolve().parent == paths.folders().resolve()
 
 
 def locate(given: str) -> Path:
@@ -149,8 +154,15 @@ def _steps(source: Source, target: Target) -> tuple[Step, ...]:
             f"path {source.path.id} does not run on target {target.name} yet",
             hint=f"what does: {ready}; on this machine: --target local",
         )
+    not_there = tuple(getattr(module, f"{target.name}_problems", _none)(source.spec))
+    if not_there:
+        raise spec.invalid(source.text, not_there, file=str(source.file))
     steps = compose(source.spec, files, target.surroundings(source.spec))
     return steps
+
+
+def _none(_spec: Any) -> tuple[tuple[str, str], ...]:
+    return ()
 
 
 def _path(text: str, file: Path) -> paths.Path:

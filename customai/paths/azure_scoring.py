@@ -286,7 +286,7 @@ def _endpoint(section: Scoring, place: Json, name: str, served: Step, *, gpu: bo
 
 def server(served: Step) -> Json:
     """The server's configuration in a container: what the endpoint says, but for where, and one replica in each pod."""
-    inputs = {name: value for name, value in served.inputs.items() if name != "tls"}  # files of this machine
+    inputs = served.inputs
     folders = [each | {"folder": f"{image.MODELS}/{_step_of(each['folder'])}"} for each in inputs["models"]]
     here = inputs | {"models": folders, "host": "0.0.0.0", "port": kubernetes.PORT, "replicas": 1}
     return dict(endpoint.local(here)["server"]) | {"key_sha256": image.KEY_DIGEST, "digest": "container"}

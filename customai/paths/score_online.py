@@ -12,6 +12,7 @@ from customai.spec import key as spec_key
 
 files = score_realtime.files
 steps = score_realtime.steps
+azure_problems = score_realtime.azure_problems
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,15 @@ from customai.provisioning import endpoint, model, smoke_test
 from customai.spec import Secret
 from customai.spec import key as spec_key
 
+TLS_ON_AZURE = {
+    "2-2": "the online endpoint serves https by itself",
+    "2-5": "and let a gateway before the cluster's private address serve https, such as Application Gateway",
+}
+
 
 @dataclass(frozen=True)
 class Tls:
-    """Two PEM files on this machine; on Azure, TLS is the business of what stands before the cluster."""
+    """Two PEM files on this machine, for this machine: on Azure, they are refused."""
 
     certificate: str = spec_key("The certificate, and those that lead to its issuer.", pattern=".+")
     key: str = spec_key("The certificate's private key, without a passphrase.", pattern=".+")
@@ -190,6 +195,20 @@ def steps(spec: Served, files: Files) -> tuple[Step, ...]:
             )
         )
     return tuple(made)
+
+
+def azure_problems(spec: Served) -> Iterable[tuple[str, str]]:
+    """(key path, message) of what is right on this machine and would be left undone on Azure."""
+    if spec.endpoint.tls is not None:
+        yield (
+            "endpoint.tls",
+            f"a certificate on this machine is not taken to Azure: leave it out, {TLS_ON_AZURE[spec.path]}",
+        )
+    if spec.endpoint.tracing is not None:
+        told = (
+            "nothing leaves the pods there, traces neither" if spec.path == "2-5" else "traces are not sent from there"
+        )
+        yield "endpoint.tracing", f"on Azure, {told}: leave it out; /metrics and the log tell of every request"
 
 
 def azure_steps(spec: Spec, files: Files, surroundings: Json) -> tuple[Step, ...]:

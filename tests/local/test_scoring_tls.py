@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import shutil
 import ssl
 import subprocess
@@ -17,9 +18,16 @@ def secured(deployment):
     if openssl is None:
         pytest.skip("there is no openssl to make a certificate with")
 
-    def certificate(name):
+    def certificate(name, names="DNS:scoring.example,IP:127.0.0.1"):
         files = ["-keyout", deployment.folder / f"{name}.key", "-out", deployment.folder / f"{name}.pem"]
-        subject = ["-subj", "/CN=scoring.example", "-addext", "subjectAltName=DNS:scoring.example", "-days", "2"]
+        subject = [
+            "-subj",
+            "/CN=scoring.example",
+            "-addext",
+            f"subjectAltName={names}",
+            "-days",
+            "2",
+        ]
         made = [
             openssl,
             "req",
@@ -72,7 +80,7 @@ def test_a_deployment_serves_https_and_a_new_certificate_takes_over(secured, cli
         asked(plain)
     plain.close()
     secured.certificate("a")  # renewed in its place
-    assert secured.redeploy()["endpoint"] != "unchanged"
+    assert secured.redeploy()["endpoint"] == "changed"
     assert subject_of(secured.port) == pem(secured.folder / "a.pem")
     assert secured.score(7) == "7"
 
@@ -87,3 +95,16 @@ def test_what_is_no_certificate_is_told_and_what_is_up_stays(secured):
     secured.edit(tls="{certificate: nothing.pem, key: b.key}")
     secured.deploy(code=None).failed(2, "endpoint.tls.certificate", "nothing.pem")
     secured.edit(tls="{certificate: a.pem, key: a.key}")
+
+
+@pytest.mark.parametrize("names", ["IP:127.0.0.1", "DNS:scoring.example,DNS:*.scoring.example"])
+def test_the_curl_line_trusts_the_certificate_whatever_it_is_made_for(secured, names):
+    secured.certificate("a", names)
+    said = secured.deploy().out
+    (line,) = re.findall(r"^  (curl .*)$", said, re.MULTILINE)
+    assert f"--cacert {secured.folder / 'a.pem'} " in line
+    assert ("https://scoring.example" in line) == names.startswith("DNS")
+    if shutil.which("curl") is None:
+        pytest.skip("there is no curl to run the line with")
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert '"label":"3"' in done.stdout, done.stderr

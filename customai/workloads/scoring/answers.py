@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import orjson
@@ -9,6 +10,7 @@ import orjson
 Header = tuple[bytes, bytes]
 Headers = Mapping[bytes, bytes]  # of a request, their names in small letters
 JSON = b"application/json"
+STATUS = {int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
 class Answer(NamedTuple):
@@ -18,6 +20,15 @@ class Answer(NamedTuple):
     body: bytes
     headers: tuple[Header, ...] = ()
     kind: bytes = JSON
+
+    def head(self, *, closing: bool) -> bytes:
+        """All that travels before the body."""
+        lines = [STATUS[self.status], b"content-type: ", self.kind, b"\r\ncontent-length: %d\r\n" % len(self.body)]
+        for name, value in self.headers:
+            lines += [name, b": ", value, b"\r\n"]
+        if closing:
+            lines.append(b"connection: close\r\n")
+        return b"".join([*lines, b"\r\n"])
 
 
 def answer(document: Any, status: int = 200) -> Answer:
@@ -55,3 +66,7 @@ def busy(error: str, seconds: float = 1.0) -> RequestError:
     wait = max(1, math.ceil(seconds))
     expected = "try again in a second" if wait == 1 else f"try again in {wait} seconds"
     return RequestError(503, error, expected=expected, headers=((b"retry-after", b"%d" % wait),))
+
+
+def too_long(limit: int) -> RequestError:
+    return RequestError(413, "the body is too large", expected=f"at most {limit} bytes")

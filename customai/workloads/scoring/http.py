@@ -15,20 +15,17 @@ application says is `service.Service`. A connection has one `deadline`, moved as
 import asyncio
 import time
 from collections import deque
-from http import HTTPStatus
 from math import inf
 from typing import cast
 
 import httptools
 
-from customai.workloads.scoring.answers import JSON, Answer, Headers, RequestError, bad, busy
-from customai.workloads.scoring.request import Request, has_body, path_of
+from customai.workloads.scoring.answers import JSON, STATUS, Answer, Headers, RequestError, bad, busy, too_long
+from customai.workloads.scoring.request import Request, has_body, is_soon_read, path_of, without_offer
 from customai.workloads.scoring.service import Limits, Service
 
-SMALL = 64 * 1024  # bytes of a body that is read although it was refused
 CLIENT_GONE = 499  # nginx's number, for what nobody waits for any more
-_STATUS = {int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in HTTPStatus}
-_OK_JSON = _STATUS[200] + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
+_OK_JSON = STATUS[200] + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
 
 
 class Shared:
@@ -59,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._request: Request | None = None  # being read
         self._head = 0  # bytes of it before its headers' end
+        self._offer: Request | None = None  # to speak another protocol
         self._waiting: deque[Request | Answer] = deque()  # whole requests, and a refusal, behind the one being answered
         self._answering: Request | None = None
         self._task: asyncio.Task[None] | None = None
@@ -114,13 +112,10 @@ class Connection(asyncio.Protocol):
         if self._request is None or self._request.handler is None:
             self._head += len(data)
         try:
-            self._parser.feed_data(data)
-        except (
-            httptools.HttpParserUpgrade
-        ):  # no other protocol is spoken: it is answered as any request, the last one here
-            for request in (self._answering, *self._waiting):
-                if isinstance(request, Request):
-                    request.keep_alive = False
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._decline(memoryview(data)[upgrade.args[0] :])
         except httptools.HttpParserCallbackError:
             raise
         except httptools.HttpParserError:
@@ -176,6 +171,9 @@ class Connection(asyncio.Protocol):
             return
         self._head = 0
         headers, parser = request.headers, self._parser
+        if parser.should_upgrade() and b"upgrade" in headers:
+            self._offer, self._request = request, None
+            return
         request.method = parser.get_method().decode("latin-1")
         request.path = path_of(request.head)
         request.keep_alive = parser.should_keep_alive()
@@ -198,7 +196,7 @@ class Connection(asyncio.Protocol):
         request.size += len(part)
         self._shared.held += len(part)
         if request.size > self._limits.body:  # of a length that was not announced
-            self._refuse(_too_long(self._limits.body).answer(), request)
+            self._refuse(too_long(self._limits.body).answer(), request)
 
     def on_message_complete(self) -> None:
         request, self._request = self._request, None
@@ -211,12 +209,29 @@ class Connection(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.pause_reading()
 
+    def _decline(self, rest: memoryview) -> None:
+        """No other protocol is spoken: a request that offers one is answered as any (RFC 9110, 7.8).
+
+        The parser takes what follows for the other protocol, so a new one reads the request again, without the offer.
+        """
+        while self._offer is not None:
+            head, self._offer = without_offer(self._offer, self._parser), None
+            self._parser = httptools.HttpRequestParser(self)
+            self._parser.feed_data(head)
+            try:
+                self._parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
+            else:
+                return
+        for request in (self._answering, *self._waiting):  # CONNECT: nothing that follows is HTTP
+            if isinstance(request, Request):
+                request.keep_alive = False
+
     # Answering
 
     def _admit(self, request: Request) -> None:
         shared, limits, headers = self._shared, self._limits, request.headers
-        if b"upgrade" in headers and has_body(headers):  # whose body the parser takes for the other protocol
-            raise bad("no other protocol is spoken here", field="Upgrade", expected="HTTP/1.1, without Upgrade")
         if shared.active >= limits.active:
             raise busy(f"{shared.active} requests are being answered already")
         if shared.held > limits.memory:
@@ -227,7 +242,7 @@ class Connection(asyncio.Protocol):
                 if b"transfer-encoding" not in headers:
                     raise RequestError(411, "the request has no body", expected="a body, with Content-Length")
             elif int(length) > limits.body:
-                raise _too_long(limits.body)
+                raise too_long(limits.body)
 
     def _answer(self, request: Request) -> None:
         self._answering = request
@@ -280,27 +295,14 @@ class Connection(asyncio.Protocol):
         if result.status == 200 and not closing and not result.headers and result.kind is JSON and not head:
             transport.write(_OK_JSON % len(result.body) + result.body)
             return
-        lines = [
-            _STATUS[result.status],
-            b"content-type: ",
-            result.kind,
-            b"\r\ncontent-length: %d\r\n" % len(result.body),
-        ]
-        for name, value in result.headers:
-            lines += [name, b": ", value, b"\r\n"]
-        if closing:
-            lines.append(b"connection: close\r\n")
-        lines.append(b"\r\n")
-        if not head:
-            lines.append(result.body)
-        transport.write(b"".join(lines))
+        transport.write(result.head(closing=closing) + (b"" if head else result.body))
         if closing and not self._refused:
             transport.close()
             self.deadline = self._loop.time() + self._limits.write_seconds
 
     def _refuse(self, refusal: Answer, request: Request | None = None) -> None:
         """Answer before the request is whole; where a large body is on its way, that is the last answer here."""
-        if request is not None and (not has_body(request.headers) or _is_soon_read(request, refusal)):
+        if request is not None and (not has_body(request.headers) or is_soon_read(request, refusal.status)):
 
             async def refused(_headers: Headers, _body: bytes) -> Answer:
                 return refusal
@@ -334,13 +336,3 @@ class Connection(asyncio.Protocol):
         self._shared.held -= request.size
         request.size = 0
         request.body = []
-
-
-def _is_soon_read(request: Request, refusal: Answer) -> bool:
-    """A body this small costs less than a new connection, which a client that is told to come again would need."""
-    length = request.headers.get(b"content-length", b"")
-    return refusal.status != 413 and length.isdigit() and int(length) <= SMALL and b"expect" not in request.headers
-
-
-def _too_long(limit: int) -> RequestError:
-    return RequestError(413, "the body is too large", expected=f"at most {limit} bytes")

@@ -96,8 +96,15 @@ class Supervisor:
 
     # What is
 
+    def attach(self, file: int) -> None:
+        """Ends when this file does: with whoever holds its other side."""
+        self.selector.register(file, selectors.EVENT_READ, None)
+
     def _hear(self, timeout: float) -> None:
         for key, _ in self.selector.select(timeout):
+            if key.data is None:
+                self.stopping = True
+                continue
             replica: Replica = key.data
             replica.hear()
             if replica.silent:
@@ -255,8 +262,8 @@ def listen(host: str, port: int, patience: float = 3.0) -> socket.socket:
             return listener
 
 
-def main(folder: Path) -> int:
-    """Supervises the server of this folder until told to stop.
+def main(folder: Path, *, attached: bool = False) -> int:
+    """Supervises the server of this folder until told to stop; attached: or until standard input ends.
 
     Returns:
         0 after a stop or if another supervisor is there already; 1 if no replica could be made ready;
@@ -276,6 +283,8 @@ def main(folder: Path) -> int:
         (folder / "state.json").write_text(json.dumps(state))
         return 3
     supervisor = Supervisor(folder, listener)
+    if attached:
+        supervisor.attach(sys.stdin.fileno())
     signal.signal(signal.SIGTERM, supervisor.stop)
     signal.signal(signal.SIGINT, supervisor.stop)
     return supervisor.run()
@@ -309,4 +318,4 @@ def _cannot_listen(config: dict[str, Any], error: OSError) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), attached="--attached" in sys.argv))

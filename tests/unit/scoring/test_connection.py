@@ -117,14 +117,32 @@ def test_requests_sent_at_once_are_answered_in_their_order(client):
     assert [len(answer["predictions"]) for _, _, answer in answers[1:-1]] == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
-def test_an_offer_to_speak_another_protocol_is_answered_and_not_taken(client, protocol):
-    offer = b"connection: upgrade\r\nupgrade: " + protocol + b"\r\n\r\n"
-    [(status, headers, _)], closed = talk(client, GET[:-2] + offer)
-    assert (status, headers["connection"], closed) == (200, "close", True)
-    [(status, headers, answer)], closed = talk(client, WHOLE.replace(b"\r\n\r\n", b"\r\n" + offer))
-    assert (status, headers["connection"], closed) == (400, "close", True)
-    assert answer["field"] == "Upgrade"
+@pytest.mark.parametrize("offer", [
+    b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAAAAIAAAABAAMAAABk\r\n",  # Java's HttpClient
+    b"connection: upgrade\r\nupgrade: websocket\r\n",
+], ids=["h2c", "websocket"])  # fmt: skip
+@pytest.mark.parametrize("cut", [None, 30, -5])
+def test_an_offer_to_speak_another_protocol_is_answered_and_not_taken(client, offer, cut):
+    """As RFC 9110 allows: the request counts, with its body, and the connection goes on."""
+    offered = WHOLE.replace(b"\r\n\r\n", b"\r\n" + offer + b"\r\n")
+    chunked = HEAD + offer + b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
+    parts = (offered[:cut], offered[cut:]) if cut else (offered,)
+    answers, _ = talk(client, *parts, GET[:-2] + offer + b"\r\n" + chunked, GET, answers=4)
+    assert [(status, headers.get("connection")) for status, headers, _ in answers] == [(200, None)] * 4
+    assert answers[0][2] == answers[2][2]
+
+
+def test_an_offer_changes_nothing_of_what_is_refused_and_many_are_as_one(client):
+    offer = b"connection: upgrade\r\nupgrade: h2c\r\n"
+    [(status, _, _)], closed = talk(client, HEAD + offer + b"content-length: 1001\r\n\r\n", b"x" * 500)
+    assert (status, closed) == (413, True)
+    answers, _ = talk(client, (GET[:-2] + offer + b"\r\n") * 1500, answers=1500)
+    assert {status for status, _, _ in answers} == {200}
+    both = HEAD + offer + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n"
+    [(status, _, _)], closed = talk(client, both)
+    assert (status, closed) == (400, True)
+    [(status, _, _)], closed = talk(client, HEAD + offer + b"a: " + b"x" * 40_000)
+    assert (status, closed) == (431, True)
 
 
 def test_a_refusal_waits_for_the_answers_before_it(client):
