@@ -50,6 +50,7 @@ OF_A_GROUP: dict[str, dict[str, str]] = {
         "score": VERBS["score"],
         "scale": VERBS["scale"],
         "rollback": "Back to what was deployed before the last change; again: forward.",
+        "tune": "Measure what is best here, and write it into the spec.",
         "traffic": "Share the requests out among the model's versions.",
         "kubeconfig": "For kubectl: how to reach the cluster of 2-5, with your own login.",
     },

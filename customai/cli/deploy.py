@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from customai import engine, history, paths, planner, ui
-from customai.cli import cost, module_of, options
+from customai.cli import azure_ml, cost, module_of, options
 from customai.cli.plan import table_of
 from customai.errors import StateError
 from customai.journal import Header, Journal, folder_of, locked
@@ -146,7 +146,10 @@ def _lines(plan: Plan, outputs: Json, given: str, *, changed: bool) -> Iterator[
     state += "" if changed else " as it was: nothing to do"
     yield f"{plan.name} {state} (path {plan.path}, target {plan.target})"
     yield ""
-    group = import_module(f"customai.cli.{module_of(paths.PATHS[plan.path].group)}")
-    yield from group.deployed(plan, outputs, given)
+    if azure_ml.runs(plan):
+        yield from azure_ml.deployed(plan, outputs)
+    else:
+        group = import_module(f"customai.cli.{module_of(paths.PATHS[plan.path].group)}")
+        yield from group.deployed(plan, outputs, given)
     yield ""
     yield f"Next: customai status {given} | customai logs {given} -f | customai destroy {given}"

@@ -43,7 +43,7 @@ def command(deployment: str, *, yes: bool, purge: bool, output: str) -> int:
     if error is not None and output != "json":
         raise error
     if receipt["remaining"]:
-        ui.show(receipt, _kept(receipt, shlex.quote(deployment)), output)
+        ui.show(receipt, _kept(receipt, shlex.quote(deployment), purge=purge), output)
         return 1
     gone = ", ".join(receipt["deleted"])
     written = (
@@ -54,11 +54,14 @@ def command(deployment: str, *, yes: bool, purge: bool, output: str) -> int:
     return 0
 
 
-def _kept(receipt: Json, given: str) -> Iterator[str]:
+def _kept(receipt: Json, given: str, *, purge: bool) -> Iterator[str]:
     """Everything is deleted, and something is kept."""
     yield f"{receipt['name']} is deleted: {', '.join(receipt['deleted'])}"
     yield f"Azure keeps {', '.join(receipt['remaining'])} for a while, at no cost; the next deploy brings it back."
-    yield f"To delete that for good, which nothing brings back: customai destroy {given} --purge"
+    if purge:
+        yield "It is protected: nobody can delete it for good before its time is over (a key vault: 7 days)."
+    else:
+        yield f"To delete that for good, which nothing brings back: customai destroy {given} --purge"
 
 
 def _ask(journal: Journal, *, yes: bool) -> None:
@@ -106,7 +109,7 @@ def _destroy(journal: Journal, given: str, output: str, *, purge: bool) -> tuple
             parent.rmdir()  # only if empty
     receipt = {
         "name": journal.header.name,
-        "deleted": [step.id for step in steps if step.id not in journal.known],
+        "deleted": [step.id for step in reversed(steps) if step.id not in journal.known],
         "remaining": list(journal.known),
         "purged": purged,
     }

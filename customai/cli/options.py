@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 
 from customai import paths, ui
 from customai.cli import GROUPS
-from customai.errors import NotFound, SpecError, StateError
+from customai.errors import NotAvailable, NotFound, SpecError, StateError
 from customai.journal import Journal, deployments
 from customai.planner import Source, locate, read
 from customai.targets import TARGETS
@@ -149,6 +149,19 @@ def deployment_of(given: str) -> Journal:
         names = ", ".join(journal.header.name for journal in found)
         raise StateError(f"path {given} is deployed more than once: {names}", hint="give the name instead")
     return found[0]
+
+
+def deployment_here(given: str, instead: str) -> Journal:
+    """The one that is meant, if it is on this machine.
+
+    Raises:
+        NotAvailable: it is elsewhere, where customai does not do this yet; `instead`: what does.
+    """
+    journal = deployment_of(given)
+    if journal.header.target != "local":
+        told = f"{journal.header.name} is on target {journal.header.target}, where this command does nothing yet"
+        raise NotAvailable(told, hint=instead)
+    return journal
 
 
 def _is_file(given: str) -> bool:

@@ -12,7 +12,7 @@ import click
 from customai import parity, samples, secret, ui
 from customai.cli import options
 from customai.client import Endpoint
-from customai.errors import CustomAIError, NotFound, RunFailed, SpecError
+from customai.errors import CustomAIError, NotAvailable, NotFound, RunFailed, SpecError
 from customai.journal import Journal
 from customai.model import Json
 from customai.parity import Reply
@@ -69,6 +69,11 @@ def command(
 
 def _endpoint(journal: Journal) -> Endpoint:
     name = journal.header.name
+    if any(known.step.kind == "online_endpoint" for known in journal.known.values()):
+        hint = "az ml online-endpoint invoke --request-file FILE sends one; the endpoint takes Entra tokens"
+        raise NotAvailable(
+            f"{name} is an online endpoint of Azure ML, which this command does not reach yet", hint=hint
+        )
     known = next((known for known in journal.known.values() if known.step.kind == "endpoint"), None)
     if known is None or known.outputs is None:
         raise NotFound(f"{name} has no endpoint that is up", hint=f"customai deploy {journal.header.spec}")

@@ -23,6 +23,7 @@ from customai.targets import load
 from customai.targets.base import Target, Watch
 
 STEP = "score"  # the job step of every path of this group
+RUNS_THERE = "az ml batch-endpoint invoke starts a run, az ml job list tells of them, and so does ml.azure.com"
 NAME = r"[A-Za-z0-9][\w.-]{0,63}"
 
 
@@ -66,7 +67,7 @@ def run(deployment: str, *, dry_run: bool, rehearse_eviction: bool, notice: floa
     """Score a data set with the model that is deployed. A run that was stopped goes on where it was."""
     if dry_run and rehearse_eviction:
         raise click.UsageError("--dry-run and --rehearse-eviction do not go together")
-    journal = options.deployment_of(deployment)
+    journal = options.deployment_here(deployment, RUNS_THERE)
     target = load(journal.header.target, journal.folder)
     source = planner.read(Path(journal.header.spec))
     source = replace(source, spec=_changed(source.spec, asked))
@@ -168,7 +169,7 @@ def _verdict(result: Json) -> Iterator[str]:
 @options.output
 def runs(deployment: str, output: str) -> None:
     """The runs so far, deploy's and the schedule's among them: how they went, rows, errors, rate."""
-    journal = options.deployment_of(deployment)
+    journal = options.deployment_here(deployment, RUNS_THERE)
     target = load(journal.header.target, journal.folder)
     found = target.runs(STEP)
     schedule = _schedule(journal, target)
@@ -211,8 +212,8 @@ def _line(told: Json) -> tuple[str, ...]:
 @click.option("--name", metavar="NAME", help="Only the run of this name; otherwise all that go on.")
 @options.output
 def cancel(deployment: str, *, name: str | None, output: str) -> None:
-    """Stop what runs: chunks that were begun are finished, the rest waits for the next run of the same name."""
-    journal = options.deployment_of(deployment)
+    """Stop what runs. What is done is kept: the next run of the same name goes on there."""
+    journal = options.deployment_here(deployment, RUNS_THERE)
     target = load(journal.header.target, journal.folder)
     going_on = [told for told in target.runs(STEP) if told["status"] == "running" and name in (None, told["run"])]
     for told in going_on:

@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
 from customai import history, ui
-from customai.cli import options
+from customai.cli import azure_ml, options
 from customai.cli.deploy import bring_about
+from customai.client import Endpoint
 from customai.errors import NotAvailable, NotFound, SpecError, StateError
 from customai.journal import Journal, locked
 from customai.model import Json, Plan, Step
@@ -120,7 +122,7 @@ def _shared_out(plan: Plan, wanted: Mapping[str, int]) -> Plan:
     """The plan with other shares."""
     step = next((step for step in plan.steps if step.kind == "endpoint"), None)
     if step is None:
-        hint = "put several versions into the spec and deploy"
+        hint = "put the versions and their shares into the spec, and deploy"
         raise NotAvailable(f"{plan.name} shares no requests out (target {plan.target})", hint=hint)
     server = step.inputs["server"]
     known = [served["version"] for served in server["models"]]
@@ -130,6 +132,64 @@ def _shared_out(plan: Plan, wanted: Mapping[str, int]) -> Plan:
     models = [served | {"traffic": wanted.get(served["version"], 0)} for served in server["models"]]
     changed = replace(step, inputs=step.inputs | {"server": server | {"models": models}})
     return replace(plan, steps=tuple(changed if each is step else each for each in plan.steps))
+
+
+@click.command("tune")
+@options.spec
+@click.option("--dry-run", is_flag=True, help="Only show what is best: the spec stays as it is.")
+@click.option(
+    "--input",
+    "file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="What is sent: an image, or a JSON file with one row; by default the spec's smoke test.",
+)
+@click.option("--connections", type=click.IntRange(1, 1000), default=64, show_default=True, help="Clients at a time.")
+@click.option("--seconds", type=click.FloatRange(0.1, 60), default=3.0, show_default=True, help="For each measurement.")
+@options.output
+def tune(spec: str, *, dry_run: bool, file: Path | None, connections: int, seconds: float, output: str) -> None:
+    """Measure which replicas, threads and max_batch answer most requests on this machine, and write them into the spec.
+
+    Each combination gets a server of its own, on another port and without a key; what is deployed is not touched. At most
+    ten are measured, and what would take the place of the present one is measured twice. The spec's comments and order stay.
+    """
+    from customai import tuning_run
+
+    options.hear_interrupts_once()
+    source = options.source_of(spec)
+    if not dry_run:
+        tuning_run.may_be_written(source, spec)
+    result = tuning_run.tuned(source, file, connections=connections, seconds=seconds, tell=ui.say)
+    if result["changes"] and not dry_run:
+        tuning_run.write(source, result["changes"])
+    ui.show(
+        result | {"written": bool(result["changes"]) and not dry_run}, _tuned(result, spec, dry_run=dry_run), output
+    )
+
+
+def _tuned(result: Json, given: str, *, dry_run: bool) -> Iterator[str]:
+    rows = []
+    for each in result["measured"]:
+        marks = ["now"] * (each == result["now"]) + ["best"] * (each == result["best"])
+        failed = f"{each['failed']} failed" if each["failed"] else ""
+        batch = str(each["max_batch"]) if each["max_batch"] else f"0 ({each['chosen_batch']})"
+        numbers = (f"{each['requests_per_second']:,.0f}", f"{each['p50_ms']:.2f} ms", f"{each['p99_ms']:.2f} ms")
+        told = " ".join([*marks, failed]).strip()
+        rows.append((str(each["replicas"]), str(each["threads"]), batch, *numbers, told))
+    yield f"{result['name']} on {result['cores']} cores, {result['connections']} connections sending {result['input']}"
+    yield ""
+    yield from ui.table(rows, ("REPLICAS", "THREADS", "MAX_BATCH", "REQUESTS/S", "P50", "P99", ""))
+    yield ""
+    yield "The load is made on this machine too: compare the rows with each other. 0 leaves the choice to the server."
+    told = ", ".join(f"{name}: {value}" for name, value in result["changes"].items())
+    if result["best"]["failed"]:
+        yield "No combination answered every request, so nothing is written: fewer --connections?"
+    elif not told:
+        yield "The spec says what is best already: nothing to write."
+    elif dry_run:
+        yield f"Best in the spec's endpoint: {told} (not written: --dry-run)"
+    else:
+        yield f"Written into {result['spec']}, endpoint: {told}"
+        yield f"Next: customai deploy {shlex.quote(given)}"
 
 
 def _bring_about(plan: Plan, journal: Journal, output: str) -> Json:
@@ -161,6 +221,9 @@ def deployed(plan: Plan, outputs: Json, given: str) -> Iterator[str]:
     if "stream" in by_kind:
         yield from _streaming(by_kind["stream"], given)
         return
+    if azure_ml.runs(plan):
+        yield from azure_ml.deployed(plan, outputs)
+        return
     if "kubernetes" in by_kind:
         yield from _in_a_cluster(by_kind["kubernetes"], outputs, given)
         return
@@ -179,7 +242,7 @@ def deployed(plan: Plan, outputs: Json, given: str) -> Iterator[str]:
     yield ""
     yield "Try it:"
     yield f"  customai score {given} {shlex.quote(file)}"
-    yield f"  {_curl(endpoint['url'], known.inputs, by_kind['endpoint'].inputs['key'])}"
+    yield f"  {_curl(endpoint['url'], known.inputs, by_kind['endpoint'].inputs['key'], server.get('tls'))}"
 
 
 def _in_a_cluster(step: Step, outputs: Json, given: str) -> Iterator[str]:
@@ -214,8 +277,19 @@ def _model(served: Json, outputs: Json, *, alone: bool) -> str:
     return told if alone else f"version {served['version']}, {served['traffic']} % of the requests, {told}"
 
 
-def _curl(url: str, known: Any, key: Json) -> str:
+def _trusted(url: str, certificate: str) -> tuple[str, str]:
+    """What curl needs to trust the certificate, and the URL by a name that it is made for."""
+    there, trusted = urlsplit(url), f"--cacert {shlex.quote(certificate)} "
+    names = Endpoint(url, timeout=5, certificate=certificate).names()
+    named = next((name for name in names if re.fullmatch(r"[\w.-]+", name)), None)
+    if there.hostname in names or named is None:
+        return trusted, url
+    return f"{trusted}--connect-to ::{there.netloc} ", f"https://{named}:{there.port}"
+
+
+def _curl(url: str, known: Any, key: Json, tls: Json) -> str:
     file, bearer = known["file"], ""
+    trusted, url = _trusted(url, tls["certificate"]) if tls else ("", url)
     if key is not None:  # named, never shown
         source, _, place = key["$secret"].partition(":")
         value = f"${place}" if source == "env" else f"$(cat {shlex.quote(place)})"
@@ -225,4 +299,4 @@ def _curl(url: str, known: Any, key: Json) -> str:
     else:
         kind = "image/png" if file.lower().endswith(".png") else "image/jpeg"
         data = f"--data-binary {shlex.quote('@' + file)}"
-    return f"curl {bearer}-H 'Content-Type: {kind}' {data} {shlex.quote(url + '/score')}"
+    return f"curl {trusted}{bearer}-H 'Content-Type: {kind}' {data} {shlex.quote(url + '/score')}"

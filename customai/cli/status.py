@@ -187,7 +187,9 @@ def _difference(each: Json) -> str:
 def _pace(threads: int, pace: Json) -> str:
     """How a replica runs the model."""
     batch = f"up to {pace['max_batch']} rows a run" if pace["max_batch"] > 1 else "one request a run"
-    return f"{threads} thread{'s' * (threads != 1)} a replica, {batch}, {pace['latency_ms']:.3g} ms for one row"
+    by = pace["provider"].removesuffix("ExecutionProvider")
+    each = f"{threads} thread{'s' * (threads != 1)} a replica on {by}"
+    return f"{each}, {batch}, {pace['latency_ms']:.3g} ms for one row"
 
 
 def _times(schedule: Json) -> str:

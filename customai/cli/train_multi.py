@@ -10,7 +10,7 @@ import click
 
 from customai import engine, planner, ui
 from customai.cli import deploy, options, train_single
-from customai.errors import SpecError
+from customai.errors import NotAvailable, SpecError
 from customai.journal import Header, Journal, folder_of, locked
 from customai.model import Json, Plan
 from customai.paths import train_multi as path
@@ -69,6 +69,8 @@ def run(
     if not rehearse_eviction:
         context.invoke(deploy.command, spec=spec, target=target, output=output)
         return
+    if target != "local":
+        raise NotAvailable(f"an eviction is not rehearsed on target {target} yet", hint="rehearse it on this machine")
     options.hear_interrupts_once()
     source = options.source_of(spec)
     if source.spec.sweep is not None:

@@ -283,7 +283,7 @@ def test_a_simulator_in_its_own_process_is_set_and_read(remote: Remote, client: 
     remote.catalog(registered=["microsoft.resources", "microsoft.network"])
     began = time.monotonic()
     assert put(network).provisioning_state == "Succeeded"
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
     assert len(remote.log()) >= 2
 
 
@@ -291,7 +291,7 @@ def test_realistic_durations_are_scaled(azure: Simulator, groups: Any, network: 
     azure.cloud.times.scale = 0.05  # an address: 3 s, so 0.15 s
     began = time.monotonic()
     put(network)
-    assert 0.15 <= time.monotonic() - began < 1.5
+    assert 0.15 <= time.monotonic() - began < 3  # and not the 3 s
     azure.cloud.times.of["Microsoft.Network/publicIPAddresses delete"] = 0.4
     began = time.monotonic()
     network.public_ip_addresses.begin_delete("g", "address").result()

@@ -154,7 +154,7 @@ class Deployment:
 
     def assert_nothing_is_left(self) -> None:
         """No process, no port, no file."""
-        eventually(lambda: not processes(self.home), 3)
+        eventually(lambda: not processes(self.home))
         assert not self.listens()
         assert not self.state.exists(), list(self.state.rglob("*"))
 

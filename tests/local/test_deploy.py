@@ -88,8 +88,18 @@ def test_each_result_is_one_json_document_with_stable_keys_and_nothing_else(depl
     status = cli("status", deployment.name, "-o", "json")
     (found,) = status.json["deployments"]
     assert status.err == ""
-    assert " ".join(found) == "name path target spec complete endpoint model versions jobs steps"
-    assert list(found["endpoint"]) == ["url", "health", "replicas", "wanted", "since", "restarts", "failure"]
+    assert " ".join(found) == "name path target spec complete endpoint model versions jobs schedules steps"
+    assert list(found["endpoint"]) == [
+        "url",
+        "health",
+        "replicas",
+        "wanted",
+        "since",
+        "restarts",
+        "threads",
+        "pace",
+        "failure",
+    ]
     assert (found["complete"], found["endpoint"]["health"], found["endpoint"]["wanted"]) == (True, "healthy", 1)
     assert [list(replica) for replica in found["endpoint"]["replicas"]] == [["pid", "since", "ready"]]
     assert found["model"] == {
@@ -106,7 +116,7 @@ def test_each_result_is_one_json_document_with_stable_keys_and_nothing_else(depl
     gone = cli("destroy", deployment.name, "--yes", "-o", "json")
     assert (gone.err, gone.json) == (
         "",
-        {"name": deployment.name, "deleted": ["smoke-test", "endpoint", "model"], "remaining": []},
+        {"name": deployment.name, "deleted": ["smoke-test", "endpoint", "model"], "remaining": [], "purged": []},
     )
 
 

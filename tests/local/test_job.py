@@ -133,7 +133,7 @@ def test_work_that_does_not_stop_when_asked_is_ended_after_its_grace(tmp_path: P
     started = time.monotonic()
     watch.stop.set()
     waiting.join()
-    assert 1.5 < time.monotonic() - started < 10
+    assert 1.5 < time.monotonic() - started < 50  # it sleeps a minute
     assert not is_held(folder)
 
 

@@ -13,12 +13,13 @@ LINES = 7  # of an undisturbed journal: the header, then begin and done of three
 
 
 def end_state(deployment) -> object:
-    """All there is in the end, but for process ids and times."""
+    """All there is in the end, but for process ids, times, and what each process that served has counted."""
     status = deployment.status()
     endpoint = status["endpoint"]
     assert len({replica["pid"] for replica in endpoint["replicas"]}) == endpoint["wanted"]
     assert len(deployment.processes("scoring.supervisor")) == 1
-    files = {str(path.relative_to(deployment.state)) for path in deployment.state.rglob("*")}
+    paths = (path.relative_to(deployment.state) for path in deployment.state.rglob("*"))
+    files = {str(path) for path in paths if "metrics" not in path.parts}
     return (
         endpoint["url"],
         endpoint["health"],
