@@ -229,8 +229,10 @@ def _from_hub(source: str, destination: Path, watch: Watch) -> str:
     with tempfile.TemporaryDirectory(dir=destination.parent) as folder:
         try:
             found = hf_hub_download(f"{owner}/{repository}", file, revision=revision or None, local_dir=folder)
-        except (OSError, ValueError) as error:  # its own errors are of these two
-            reason = str(error).strip().splitlines()[0]
+        except Exception as error:
+            if not (isinstance(error, OSError | ValueError) or type(error).__module__.startswith("httpx")):
+                raise
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]  # its own are of the first two
             hint = "is the name right, and is the repository public? A private one needs HF_TOKEN"
             raise NotFound(f"the hub does not give the file: {reason}", where=source, hint=hint) from None
         with open(found, "rb") as downloaded:

@@ -12,6 +12,8 @@ from importlib.util import find_spec
 
 import pytest
 
+from tests.ports import free_port
+
 
 class Model(BaseHTTPRequestHandler):
     """Serves self.server.model in good and bad ways."""
@@ -36,6 +38,8 @@ class Model(BaseHTTPRequestHandler):
             self.close_connection = True
         elif path in self.server.moved:
             self.answer(302, b"", location=self.server.moved[path])
+        elif path.endswith("/silent.onnx"):
+            self.close_connection = True
         elif path.startswith("/owner/repo/resolve/") and path.endswith("/digits.onnx"):
             etag = hashlib.sha256(model).hexdigest()
             self.answer(200, model, etag=f'"{etag}"', x_repo_commit="0123456789abcdef0123456789abcdef01234567")
@@ -59,7 +63,7 @@ class Model(BaseHTTPRequestHandler):
 
 
 def server_of(model: bytes, context: ssl.SSLContext | None = None):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
+    server = ThreadingHTTPServer(("127.0.0.1", free_port()), Model)
     server.daemon_threads = True
     server.model, server.moved, server.asked = model, {}, []
     if context is not None:
@@ -173,6 +177,14 @@ def test_a_model_from_the_hub(deployment, hub):
 
 @needs_the_hub
 @pytest.mark.slow  # the hub's own client tries again for 20 seconds
+def test_a_hub_that_hangs_up(deployment, hub):
+    deployment.edit(sha256=None, file="hf://owner/repo/silent.onnx")
+    deployment.deploy(3).failed(3, "the hub does not give the file", "hf://owner/repo/silent.onnx", "hint:")
+    assert not list((deployment.state / "store").iterdir())
+
+
+@needs_the_hub
+@pytest.mark.slow  # as above
 def test_a_hub_that_cannot_be_reached(deployment, hub):
     hub.shutdown()
     hub.server_close()
