@@ -14,7 +14,6 @@ import io
 import json
 import os
 import re
-import shutil
 import tarfile
 import time
 from collections.abc import Iterator, Mapping
@@ -205,9 +204,6 @@ class Runs:
                 _unpack(archive, folder)
         except (tarfile.TarError, OSError) as error:
             raise RunFailed(f"what the run made cannot be unpacked: {error}", where=str(folder)) from error
-
-    def forget(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _unpack(archive: tarfile.TarFile, folder: Path) -> None:

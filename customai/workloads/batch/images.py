@@ -52,10 +52,6 @@ class Zip:
         return None
 
 
-def is_image(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES)
-
-
 def batch_images(how: Preprocessing, asked: int) -> int:
     pixels = int(np.prod(how.row_shape)) * 4
     return asked or max(1, min(MOST_AT_ONCE, BATCH_BYTES // pixels))
