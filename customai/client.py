@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -25,9 +25,10 @@ class Endpoint:
     """
 
     url: str
-    key: str | None = None
+    key: str | Callable[[], str] | None = None  # or what gives a login's token, anew for each request
     timeout: float = 30.0
     certificate: str | None = None
+    login: str = ""  # where logins are taken and no keys: the command that has one let in
     connection: http.client.HTTPConnection | None = None  # kept open for several requests
 
     def score(self, body: bytes, *, name: str = "image", headers: dict[str, str] | None = None) -> Json:
@@ -42,8 +43,7 @@ class Endpoint:
         if status == http.client.OK:
             return answer
         said = answer.get("error", "") if isinstance(answer, dict) else ""
-        if status == http.client.UNAUTHORIZED:
-            raise _wrong_key(self.url)
+        self._let_in(status)
         if status in (http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE):
             raise NotAvailable(said or "the endpoint is busy", where=self.url, hint="try again in a second")
         expected = answer.get("expected") if isinstance(answer, dict) else None
@@ -57,9 +57,14 @@ class Endpoint:
             Forbidden: the key is wrong; TargetError: it cannot be reached.
         """
         status, answer = self._send("GET", "/", None, {})
+        self._let_in(status)
+        return answer if isinstance(answer, dict) else {}
+
+    def _let_in(self, status: int) -> None:
+        if self.login and status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
+            raise Forbidden("the endpoint does not let your login in", where=self.url, hint=self.login)
         if status == http.client.UNAUTHORIZED:
             raise _wrong_key(self.url)
-        return answer if isinstance(answer, dict) else {}
 
     @contextmanager
     def kept_open(self) -> Iterator[Endpoint]:
@@ -91,7 +96,8 @@ class Endpoint:
         connection = self.connection or _connection(self)
         path = urlsplit(self.url).path.rstrip("/") + path
         if self.key is not None:
-            headers = {**headers, "authorization": f"Bearer {self.key}"}
+            key = self.key if isinstance(self.key, str) else self.key()
+            headers = {**headers, "authorization": f"Bearer {key}"}
         try:
             try:
                 response, text = _exchange(connection, method, path, body, headers)
@@ -109,9 +115,14 @@ class Endpoint:
             if self.connection is None:
                 connection.close()
         try:
-            return response.status, json.loads(text or b"null")
+            return _status(response), json.loads(text or b"null")
         except ValueError:
-            return response.status, None
+            return _status(response), None
+
+
+def _status(response: http.client.HTTPResponse) -> int:
+    """The scoring server's own: Azure ML's endpoints put a 424 in its place."""
+    return int(response.headers.get("ms-azureml-model-error-statuscode") or response.status)
 
 
 def _connection(endpoint: Endpoint) -> http.client.HTTPConnection:

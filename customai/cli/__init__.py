@@ -45,7 +45,11 @@ OF_A_GROUP: dict[str, dict[str, str]] = {
         "ssh": VERBS["ssh"],
         "scale": VERBS["scale"],
     },
-    "train-multi": {"run": "Train, or rehearse that a node is taken away."},
+    "train-multi": {
+        "run": "Train, or rehearse that a node is taken away; see a job in Azure to its end.",
+        "runs": "The runs so far: which, and how they went.",
+        "cancel": "Stop the training that goes on.",
+    },
     "score-realtime": {
         "score": VERBS["score"],
         "scale": VERBS["scale"],

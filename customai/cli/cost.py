@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from customai.cost.sheet import Line, Sheet
 
 
+WHOSE = {"compute": "quota", "ml": "Azure ML's quota", "batchai": "quota of Batch AI"}
+
+
 @click.command("cost")
 @options.spec
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="How long it is there; a month is 730.")
@@ -129,7 +132,7 @@ def sheet_lines(found: Sheet) -> Iterator[str]:
         count = "unknown" if need.vcpus is None else f"{need.vcpus}"
         grown = f", at most {need.most}" if need.most != need.vcpus else ""
         reserve = ", Azure ML's 20 % reserve included" if need.reserve else ""
-        whose = "Azure ML's quota" if need.service == "ml" else "quota"
+        whose = WHOSE[need.service]
         yield f"  vCPUs        {count}{grown} of the {whose} {need.family}{reserve}; free: unknown"
     yield f"  providers    {', '.join(found.providers)}; registered: unknown"
     yield f"  rights       {len(found.actions)} actions, such as {_rights(found)}; granted: unknown"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from customai import engine, history, paths, planner, ui
-from customai.cli import azure_ml, cost, module_of, options
+from customai.cli import azure_ml, cost, databricks, module_of, options
 from customai.cli.plan import table_of
 from customai.errors import StateError
 from customai.journal import Header, Journal, folder_of, locked
@@ -147,7 +147,9 @@ def _lines(plan: Plan, outputs: Json, given: str, *, changed: bool) -> Iterator[
     yield f"{plan.name} {state} (path {plan.path}, target {plan.target})"
     yield ""
     if azure_ml.runs(plan):
-        yield from azure_ml.deployed(plan, outputs)
+        yield from azure_ml.deployed(plan, outputs, given)
+    elif databricks.runs(plan):
+        yield from databricks.deployed(plan, outputs)
     else:
         group = import_module(f"customai.cli.{module_of(paths.PATHS[plan.path].group)}")
         yield from group.deployed(plan, outputs, given)

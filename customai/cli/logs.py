@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import click
 
 from customai import ui
-from customai.cli import options, ssh
+from customai.cli import azure_ml, options, ssh
 from customai.journal import Journal
 from customai.targets import load
 
@@ -34,6 +34,7 @@ def _lines(journal: Journal, *, follow: bool) -> Iterator[str]:
             yield line.rstrip("\n")
         if known.step.kind == "dsvm":
             yield from _of_a_machine(journal, follow=follow)
+    yield from azure_ml.written(journal, follow=follow)
 
 
 def _of_a_machine(journal: Journal, *, follow: bool) -> Iterator[str]:

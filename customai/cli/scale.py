@@ -23,8 +23,8 @@ MOST = 1000
 
 @click.command("scale")
 @options.deployment()
-@click.option("--replicas", metavar="N|MIN-MAX", help="Copies of the scoring server; on Azure, pods.")
-@click.option("--nodes", metavar="N|MIN-MAX", help="2-5 on Azure: nodes of the pool that scores; 0 is none.")
+@click.option("--replicas", metavar="N|MIN-MAX", help="Copies of the scoring server; on Azure, pods or machines.")
+@click.option("--nodes", metavar="N|MIN-MAX", help="On Azure: nodes of 2-5's pool or of the cluster; 0 is none.")
 @click.option("--pool", metavar="NAME", help="Of several pools, which.")
 @click.option("--size", metavar="SIZE", help="1-1 on Azure: another size of the machine, which is started anew.")
 @options.output
@@ -47,7 +47,10 @@ def command(
             hint = f"bring it to an end first: customai deploy {shlex.quote(deployment)}"
             raise StateError(f"the last deployment of {journal.header.name} was not brought to its end", hint=hint)
         if replicas is not None:
-            plan = _with(plan, _replicas(plan, _range("--replicas", replicas, 1)))
+            wanted = _range("--replicas", replicas, 1)
+            machines = [step for step in plan.steps if step.kind == "online_deployment"]
+            for changed in [_machines(step, wanted) for step in machines] or [_replicas(plan, wanted)]:
+                plan = _with(plan, changed)
         if nodes is not None:
             plan = _with(plan, _nodes(plan, _range("--nodes", nodes, 0), pool))
         if size is not None:
@@ -90,7 +93,27 @@ def _replicas(plan: Plan, wanted: tuple[int, int]) -> Step:
     return _changed(applied, {"manifests": manifests})
 
 
+def _machines(step: Step, wanted: tuple[int, int]) -> Step:
+    """The machines behind a version of the model, in Azure ML."""
+    low, high = wanted
+    if low != high:
+        hint = "give one number; a range is for an autoscale rule of Azure Monitor, which is yours to add"
+        raise NotAvailable("customai makes no autoscaler for an endpoint of Azure ML", hint=hint)
+    changed = _changed(step, {"body": {"sku": {"capacity": low}}})
+    return replace(changed, why=re.sub(r"on \d+ of", f"on {low} of", step.why))
+
+
+def _cluster(step: Step, wanted: tuple[int, int]) -> Step:
+    """The cluster of Azure ML."""
+    low, high = wanted
+    limits = {"minNodeCount": low, "maxNodeCount": max(high, 1)}
+    changed = _changed(step, {"body": {"properties": {"properties": {"scaleSettings": limits}}}})
+    return replace(changed, why=re.sub(r"\d+ to \d+ of", f"{low} to {max(high, 1)} of", step.why))
+
+
 def _nodes(plan: Plan, wanted: tuple[int, int], pool: str | None) -> Step:
+    if (cluster := _first(plan, "ml_compute")) is not None:
+        return _cluster(cluster, wanted)
     pools = {step.id.rpartition("/")[2]: step for step in plan.steps if step.kind == "node_pool"}
     if not pools:
         raise NotAvailable(f"{plan.name} has no nodes (path {plan.path}, target {plan.target})", hint=_what(plan))
@@ -127,6 +150,7 @@ def _sized(plan: Plan, size: str) -> Step:
 def _what(plan: Plan) -> str:
     """What of this plan can be scaled."""
     kinds = {"endpoint": "--replicas", "kubernetes": "--replicas", "node_pool": "--nodes", "dsvm": "--size"}
+    kinds |= {"online_deployment": "--replicas", "ml_compute": "--nodes"}
     found = list(dict.fromkeys(kinds[step.kind] for step in plan.steps if step.kind in kinds))
     return (
         f"what can be scaled here: {', '.join(found)}" if found else "a job takes what this machine has: see its spec"

@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 
 from customai import parity, samples, secret, ui
-from customai.cli import options
+from customai.cli import azure_ml, options
 from customai.client import Endpoint
-from customai.errors import CustomAIError, NotAvailable, NotFound, RunFailed, SpecError
+from customai.errors import CustomAIError, NotFound, RunFailed, SpecError
 from customai.journal import Journal
 from customai.model import Json
 from customai.parity import Reply
@@ -51,9 +51,11 @@ def command(
     """
     if key_env is not None and compare is None:
         raise click.UsageError("--key-env belongs to --compare: the deployment's own key is in its spec")
-    endpoint = _endpoint(options.deployment_of(deployment))
-    headers = {"x-model-version": model_version} if model_version is not None else {}
-    columns = endpoint.describe().get("columns") or [] if any(file.suffix.lower() == ".csv" for file in files) else []
+    journal = options.deployment_of(deployment)
+    endpoint = _endpoint(journal)
+    headers = _headers(journal, model_version)
+    has_csv = any(file.suffix.lower() == ".csv" for file in files)
+    columns = (azure_ml.columns(journal) or endpoint.describe().get("columns") or []) if has_csv else []
     found, unreadable = _read(files, columns)
     if compare is not None:
         other = Endpoint(_base(compare), secret.read(f"env:{key_env}") if key_env else None)
@@ -69,17 +71,26 @@ def command(
 
 def _endpoint(journal: Journal) -> Endpoint:
     name = journal.header.name
-    if any(known.step.kind == "online_endpoint" for known in journal.known.values()):
-        hint = "az ml online-endpoint invoke --request-file FILE sends one; the endpoint takes Entra tokens"
-        raise NotAvailable(
-            f"{name} is an online endpoint of Azure ML, which this command does not reach yet", hint=hint
-        )
+    if (there := azure_ml.endpoint_of(journal)) is not None:
+        return there
     known = next((known for known in journal.known.values() if known.step.kind == "endpoint"), None)
     if known is None or known.outputs is None:
         raise NotFound(f"{name} has no endpoint that is up", hint=f"customai deploy {journal.header.spec}")
     asked, tls = known.step.inputs["key"], known.step.inputs.get("server", {}).get("tls") or {}
     key = secret.read(asked["$secret"]) if asked is not None else None
     return Endpoint(known.outputs["url"], key, certificate=tls.get("certificate"))
+
+
+def _headers(journal: Journal, version: str | None) -> dict[str, str]:
+    """What asks for one version alone; in Azure ML a deployment serves each."""
+    if version is None:
+        return {}
+    deployments = azure_ml.versions([known.step for known in journal.known.values()])
+    if not deployments:
+        return {"x-model-version": version}
+    if version not in deployments:
+        raise SpecError(f"there is no version '{version}'", hint=f"the versions are {', '.join(deployments)}")
+    return {"azureml-model-deployment": deployments[version]}
 
 
 def _base(url: str) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 import click
 
 from customai import engine, planner, ui
-from customai.cli import options
-from customai.errors import NotFound, SpecError
+from customai.cli import azure_batch, azure_ml, options
+from customai.errors import NotAvailable, NotFound, SpecError
 from customai.journal import Journal
 from customai.model import Json, Plan, Step, digest, resolve
 from customai.paths.score_batch import RUN_NAME
@@ -23,7 +23,7 @@ from customai.targets import load
 from customai.targets.base import Target, Watch
 
 STEP = "score"  # the job step of every path of this group
-RUNS_THERE = "az ml batch-endpoint invoke starts a run, az ml job list tells of them, and so does ml.azure.com"
+RUNS_THERE = "customai status tells how it is"
 NAME = r"[A-Za-z0-9][\w.-]{0,63}"
 
 
@@ -64,13 +64,27 @@ def _rows(summary: Json) -> Iterator[tuple[str, str]]:
 )
 @options.output
 def run(deployment: str, *, dry_run: bool, rehearse_eviction: bool, notice: float, output: str, **asked: Any) -> None:
-    """Score a data set with the model that is deployed. A run that was stopped goes on where it was."""
+    """Score a data set with the model that is deployed. A run that was stopped goes on where it was.
+
+    In Azure it goes on when you leave (Ctrl-C): the same command watches it again.
+    """
     if dry_run and rehearse_eviction:
         raise click.UsageError("--dry-run and --rehearse-eviction do not go together")
-    journal = options.deployment_here(deployment, RUNS_THERE)
+    journal = options.deployment_of(deployment)
+    there = azure_ml.runs_of(journal)
+    if there is None:
+        journal = options.deployment_here(deployment, RUNS_THERE)
     target = load(journal.header.target, journal.folder)
     source = planner.read(Path(journal.header.spec))
     source = replace(source, spec=_changed(source.spec, asked))
+    if there is not None:
+        if dry_run or rehearse_eviction:
+            told = "neither a dry run nor a rehearsed eviction is done in Azure"
+            raise NotAvailable(told, hint="customai init PATH DIR, another `name`, and deploy it on this machine")
+        words = {"output": asked["output_folder"], "limit_errors": asked["limit_errors"]}
+        result = azure_batch.scored(journal, there, target, planner.plan(source, target), asked=words, output=output)
+        ui.show(result, ui.table(list(_rows(result))), output)
+        return
     step = next(step for step in planner.plan(source, target).steps if step.id == STEP)
     if dry_run:
         step = _with_words(step, "--dry-run")
@@ -169,10 +183,13 @@ def _verdict(result: Json) -> Iterator[str]:
 @options.output
 def runs(deployment: str, output: str) -> None:
     """The runs so far, deploy's and the schedule's among them: how they went, rows, errors, rate."""
-    journal = options.deployment_here(deployment, RUNS_THERE)
-    target = load(journal.header.target, journal.folder)
-    found = target.runs(STEP)
-    schedule = _schedule(journal, target)
+    there = azure_ml.runs_of(options.deployment_of(deployment))
+    if there is not None:
+        found, schedule = there.history(), None
+    else:
+        journal = options.deployment_here(deployment, RUNS_THERE)
+        target = load(journal.header.target, journal.folder)
+        found, schedule = target.runs(STEP), _schedule(journal, target)
     ui.show({"runs": found, "schedule": schedule}, _listed(found, schedule, deployment), output)
 
 
@@ -212,13 +229,17 @@ def _line(told: Json) -> tuple[str, ...]:
 @click.option("--name", metavar="NAME", help="Only the run of this name; otherwise all that go on.")
 @options.output
 def cancel(deployment: str, *, name: str | None, output: str) -> None:
-    """Stop what runs. What is done is kept: the next run of the same name goes on there."""
-    journal = options.deployment_here(deployment, RUNS_THERE)
-    target = load(journal.header.target, journal.folder)
-    going_on = [told for told in target.runs(STEP) if told["status"] == "running" and name in (None, told["run"])]
-    for told in going_on:
-        target.cancel(STEP, told["digest"])
-    names = [told["run"] for told in going_on]
+    """Stop what runs. What is done is kept: the next run of the same name goes on there, in Azure it begins anew."""
+    there = azure_ml.runs_of(options.deployment_of(deployment))
+    if there is not None:
+        names = azure_ml.cancelled(there, lambda told: name in (None, told["run"]))
+    else:
+        journal = options.deployment_here(deployment, RUNS_THERE)
+        target = load(journal.header.target, journal.folder)
+        going_on = [told for told in target.runs(STEP) if told["status"] == "running" and name in (None, told["run"])]
+        for told in going_on:
+            target.cancel(STEP, told["digest"])
+        names = [told["run"] for told in going_on]
     ui.show(
         {"cancelled": names},
         [f"Cancelled: {', '.join(names)}" if names else "No such run goes on: nothing to do"],

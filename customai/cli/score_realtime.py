@@ -120,18 +120,33 @@ def _share(given: str) -> tuple[str, int]:
 
 def _shared_out(plan: Plan, wanted: Mapping[str, int]) -> Plan:
     """The plan with other shares."""
-    step = next((step for step in plan.steps if step.kind == "endpoint"), None)
+    step = next((step for step in plan.steps if step.kind in ("endpoint", "traffic")), None)
+    if step is not None and step.kind == "traffic":
+        return _split_in_azure(plan, step, wanted)
     if step is None:
         hint = "put the versions and their shares into the spec, and deploy"
         raise NotAvailable(f"{plan.name} shares no requests out (target {plan.target})", hint=hint)
     server = step.inputs["server"]
-    known = [served["version"] for served in server["models"]]
-    for version in wanted:
-        if version not in known:
-            raise SpecError(f"there is no version '{version}'", hint=f"the versions are {', '.join(known)}")
+    _are_known(wanted, [served["version"] for served in server["models"]])
     models = [served | {"traffic": wanted.get(served["version"], 0)} for served in server["models"]]
     changed = replace(step, inputs=step.inputs | {"server": server | {"models": models}})
     return replace(plan, steps=tuple(changed if each is step else each for each in plan.steps))
+
+
+def _split_in_azure(plan: Plan, step: Step, wanted: Mapping[str, int]) -> Plan:
+    deployments = azure_ml.versions(plan.steps)
+    _are_known(wanted, list(deployments))
+    shares = {deployments[version]: wanted.get(version, 0) for version in deployments}
+    why = ", ".join(f"{share} % to {deployment}" for deployment, share in shares.items())
+    inputs = step.inputs | {"wanted": {"traffic": shares}}
+    changed = replace(step, inputs=inputs, after=step.needs, why=why)
+    return replace(plan, steps=tuple(changed if each is step else each for each in plan.steps))
+
+
+def _are_known(wanted: Mapping[str, int], known: list[str]) -> None:
+    for version in wanted:
+        if version not in known:
+            raise SpecError(f"there is no version '{version}'", hint=f"the versions are {', '.join(known)}")
 
 
 @click.command("tune")
@@ -211,6 +226,10 @@ def _tell(result: Json, plan: Plan, given: str, what: str, output: str) -> None:
 
 
 def _traffic(plan: Plan) -> Json:
+    for step in plan.steps:
+        if step.kind == "traffic":
+            shares = step.inputs["wanted"]["traffic"]
+            return {version: shares[deployment] for version, deployment in azure_ml.versions(plan.steps).items()}
     steps = [step for step in plan.steps if step.kind == "endpoint"]
     return {served["version"]: served["traffic"] for step in steps for served in step.inputs["server"]["models"]}
 
@@ -222,7 +241,7 @@ def deployed(plan: Plan, outputs: Json, given: str) -> Iterator[str]:
         yield from _streaming(by_kind["stream"], given)
         return
     if azure_ml.runs(plan):
-        yield from azure_ml.deployed(plan, outputs)
+        yield from azure_ml.deployed(plan, outputs, given)
         return
     if "kubernetes" in by_kind:
         yield from _in_a_cluster(by_kind["kubernetes"], outputs, given)

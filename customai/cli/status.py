@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 import click
 
 from customai import engine, resources, ui
-from customai.cli import options, ssh
+from customai.cli import azure_ml, options, ssh
 from customai.errors import NotFound, TargetError
 from customai.journal import Journal
 from customai.model import Json, Step
@@ -44,8 +44,8 @@ def _status(journal: Journal) -> Json:
             unread, seen = error, UNREAD
         if resources.is_resource(step):
             found.append(_resource(step, seen))
-        if step.kind == "dsvm" and seen.present:
-            jobs += [{"id": "train", **_job(told)} for told in ssh.runs_of(journal).history()[-1:]]
+        if seen.present:
+            jobs += _there(journal, step)
         steps.append(
             {"id": known.step.id, "event": known.event, "as_left": known.done and seen.as_left, "since": known.time}
         )
@@ -110,6 +110,13 @@ def _resource(step: Step, seen: Observed) -> Json:
         "state": "unknown" if seen is UNREAD else (detail.get("state") or "there") if seen.present else "missing",
         "differences": detail.get("differences", []),
     }
+
+
+def _there(journal: Journal, step: Step) -> list[Json]:
+    """What goes on in Azure: the newest training on a machine, the job that deploy has begun."""
+    if step.kind == "dsvm":
+        return [{"id": "train", **_job(told)} for told in ssh.runs_of(journal).history()[-1:]]
+    return [{"id": step.id, **_job(told)} for told in azure_ml.begun(journal)] if step.kind == azure_ml.JOB else []
 
 
 def _job(detail: Json) -> Json:

@@ -29,7 +29,7 @@ def deployed(plan: Plan, outputs: Json, given: str) -> Iterator[str]:
         yield from _machine(plan, outputs, given)
         return
     run = outputs["train"]
-    yield from ui.table(list(_rows(run)))
+    yield from ui.table(list(rows_of(run)))
     yield ""
     yield f"Look into it: customai {paths.PATHS[plan.path].group} open {given}" if plan.path == "1-1" else _card(run)
 
@@ -53,7 +53,7 @@ def _machine(plan: Plan, outputs: Json, given: str) -> Iterator[str]:
     yield from ui.table(rows)
 
 
-def _rows(run: Json) -> Iterator[tuple[str, str]]:
+def rows_of(run: Json) -> Iterator[tuple[str, str]]:
     result = dict(run["result"])
     told, model = result.pop("tracking", None), result.pop("model", None)
     for name, value in sorted(result.items()):
@@ -101,7 +101,7 @@ def run(context: click.Context, spec: str, output: str) -> None:
 
 
 def _trained(found: Json) -> Iterator[str]:
-    yield from ui.table(list(_rows(found)))
+    yield from ui.table(list(rows_of(found)))
     yield ""
     yield _card(found)
 

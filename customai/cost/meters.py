@@ -46,10 +46,10 @@ def meters(plan: Plan) -> Iterator[Meter]:
     for step in plan.steps:
         if step.kind == "kubernetes":
             yield Meter(step.id, BALANCER, "load balancer of the endpoint")
-        if not step.is_request:
-            continue
         for machines in machines_of(step):
             yield from _machines(machines)
+        if not step.is_request:
+            continue
         type_ = _type(step)
         if type_ in BILLED:
             yield from BILLED[type_](step.id, step.inputs["body"])
@@ -127,6 +127,8 @@ BILLED: dict[str, Callable[[str, Json], Iterator[Meter]]] = {
     "Microsoft.Web/serverfarms": _plan,
 }
 MACHINES = {
+    "Microsoft.BatchAI/workspaces/clusters",
+    "Microsoft.BatchAI/workspaces/fileServers",
     "Microsoft.Compute/virtualMachines",
     "Microsoft.ContainerService/managedClusters/agentPools",
     "Microsoft.MachineLearningServices/workspaces/computes",
@@ -136,7 +138,7 @@ MACHINES = {
 BY_USE = {
     "Microsoft.ContainerRegistry/registries": "building images, and what the registry holds beyond what its tier includes",
     "Microsoft.DataFactory/factories": "Data Factory: each run of an activity, and the time it takes",
-    "Microsoft.Databricks/workspaces": "Databricks: its units (DBU), and the machines of its clusters while they run",
+    "Microsoft.Databricks/workspaces": "Databricks: its units (DBU), beside the machines, while a cluster runs; and what it keeps for itself",
     "Microsoft.Insights/components": "Application Insights: each GB of telemetry",
     "Microsoft.KeyVault/vaults": "Key Vault: each 10,000 operations",
     "Microsoft.MachineLearningServices/workspaces/jobs": "jobs of Azure ML, where they run on serverless machines",
@@ -147,6 +149,9 @@ BY_USE = {
 }
 FREE = {
     "Microsoft.Authorization/roleAssignments",
+    "Microsoft.BatchAI/workspaces",
+    "Microsoft.BatchAI/workspaces/experiments",
+    "Microsoft.BatchAI/workspaces/experiments/jobs",
     "Microsoft.Compute/disks",  # counted with its machine
     "Microsoft.ContainerService/managedClusters/maintenanceConfigurations",
     "Microsoft.ContainerService/managedClusters/managedNamespaces",
@@ -155,6 +160,7 @@ FREE = {
     "Microsoft.DataFactory/factories/linkedServices",
     "Microsoft.DataFactory/factories/pipelines",
     "Microsoft.DataFactory/factories/triggers",
+    "Microsoft.Databricks/accessConnectors",
     "Microsoft.Insights/diagnosticSettings",
     "Microsoft.MachineLearningServices/workspaces",
     "Microsoft.MachineLearningServices/workspaces/batchEndpoints",
@@ -183,5 +189,6 @@ FREE = {
     "Microsoft.Storage/storageAccounts/blobServices/containers",
     "Microsoft.Storage/storageAccounts/managementPolicies",
     "Microsoft.Web/sites",  # its plan is billed
+    "Microsoft.Web/sites/basicPublishingCredentialsPolicies",
     "Microsoft.Web/sites/config",
 }

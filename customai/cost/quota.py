@@ -37,7 +37,7 @@ FAMILIES = {
 class Need:
     """vCPUs of one family: as it is made, and when all of it has grown. None: not known here."""
 
-    service: str  # compute | ml: whose quota
+    service: str  # compute | ml | batchai: whose quota
     family: str
     vcpus: int | None
     most: int | None

@@ -90,7 +90,7 @@ PATHS = {
 
 
 # What runs on another target than this machine: its module then composes TARGET_steps(spec, files, surroundings).
-ELSEWHERE: dict[str, tuple[str, ...]] = {"azure": ("1-1", "1-2", "2-2", "2-4", "2-5", "2-6")}
+ELSEWHERE: dict[str, tuple[str, ...]] = {"azure": ("1-1", "1-2", "2-1", "2-2", "2-3", "2-4", "2-5", "2-6")}
 
 
 @dataclass(frozen=True)

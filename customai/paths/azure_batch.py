@@ -18,7 +18,7 @@ from typing import Any
 
 from customai.errors import SpecError
 from customai.model import Json, Step, digest
-from customai.paths import Files, azure_ml, azure_schedule, cron
+from customai.paths import Files, azure_function, azure_ml, azure_schedule, cron
 from customai.paths.azure_ml_section import CPU, GPU, Batch
 from customai.provisioning import (
     azure_names,
@@ -77,10 +77,11 @@ def steps(
     built = _image(place, name, request, models, files, gpu=node_pool.is_gpu(size))
     version = job_image.content(built.inputs)
     asked = _there(place, spec, request, files)
-    is_local = "://" not in spec.input
+    is_local, timed = "://" not in spec.input, spec.schedule is not None
     if is_local and files.listing(spec.input) == NOTHING:
         hint = "a file, a folder with files in it, or an abfss:// URL"
         raise SpecError("there is nothing to score", where=files.absolute(spec.input), hint=hint)
+    uploads = is_local or (timed and section.schedule.service == "functions")
     own = (
         *azure_ml.steps(
             section,
@@ -88,18 +89,25 @@ def steps(
             name=name,
             path=path,
             spec_digest=spec_digest,
-            ask=("object_id", "object_type") if is_local else (),
+            ask=("object_id", "object_type") if uploads else (),
         ),
         built,
         _environment(place, name, version),
-        *(_data(place, spec, files) if is_local else ()),
+        *((_upload_role(place),) if uploads else ()),
+        *((_data(spec, files),) if is_local else ()),
     )
     data = ("data",) if is_local else ()
     ran = _run(section, place, name, spec, asked, version=version, size=size, files=files, after=data)
     if section.cluster.spot:
         return *own, ran
     cluster, endpoint = _cluster(section, place, name, size), _endpoint(place, name, asked, version)
-    return *own, cluster, *endpoint, ran, *(() if spec.schedule is None else _schedule(place, spec, asked))
+    return (
+        *own,
+        cluster,
+        *endpoint,
+        ran,
+        *(_schedule(section, place, name, spec=spec, asked=asked, files=files) if timed else ()),
+    )
 
 
 def _image(place: Json, name: str, request: Json, models: Sequence[Step], files: Files, *, gpu: bool) -> Step:
@@ -160,8 +168,8 @@ def _folder(spec: Any, files: Files) -> str:
     return f"{INPUT}/{files.listing(spec.input)[:12]}"
 
 
-def _data(place: Json, spec: Any, files: Files) -> tuple[Step, ...]:
-    given = azure_ml.given_to_the_caller(
+def _upload_role(place: Json) -> Step:
+    return azure_ml.given_to_the_caller(
         "upload-role",
         place,
         scope=storage_account.id_of(place),
@@ -169,7 +177,10 @@ def _data(place: Json, spec: Any, files: Files) -> tuple[Step, ...]:
         after="storage",
         why="you may put data into the account",
     )
-    sent = upload.step(
+
+
+def _data(spec: Any, files: Files) -> Step:
+    return upload.step(
         "data",
         endpoint={"$ref": "storage#blob_endpoint"},
         container=azure_ml.DATA,
@@ -179,7 +190,6 @@ def _data(place: Json, spec: Any, files: Files) -> tuple[Step, ...]:
         after=("container", "upload-role"),
         why=f"{spec.input}, for the nodes to read",
     )
-    return given, sent
 
 
 def _cluster(section: Batch, place: Json, name: str, size: str) -> Step:
@@ -258,25 +268,41 @@ def _endpoint(place: Json, name: str, asked: Json, version: str) -> tuple[Step, 
     )
 
 
-def _schedule(place: Json, spec: Any, asked: Json) -> tuple[Step, ...]:
-    endpoint = azure_names.ml_endpoint(place)
+def _schedule(section: Batch, place: Json, name: str, *, spec: Any, asked: Json, files: Files) -> tuple[Step, ...]:
+    endpoint, wanted = azure_names.ml_endpoint(place), section.schedule
+    request = {
+        "url": {"$ref": "endpoint#scoring_uri"},
+        "headers": {"Content-Type": "application/json", "azureml-model-deployment": DEPLOYMENT},
+        "audience": "https://ml.azure.com",
+    }
+    if wanted.service == "functions":
+        return azure_function.steps(
+            place,
+            name=name,
+            schedule=wanted,
+            workspace=azure_names.ml_workspace(place),
+            times=cron.parsed(spec.schedule),
+            settings=request | {"run": SCHEDULED, "body": _body(asked, ("input", "output"))},
+            files=files,
+            after=("default", "upload-role"),
+            why=f"{endpoint} at {spec.schedule} (UTC)",
+        )
     run = {"run": f"{SCHEDULED}-{data_factory_pipeline.STARTED}"}
-    given = {each: {"JobInputType": "Literal", "Value": (asked | run)[each]} for each in GIVEN}
+    body = json.dumps(_body(asked | run, GIVEN), sort_keys=True)
     return azure_schedule.steps(
         place,
         workspace=azure_names.ml_workspace(place),
         times=cron.parsed(spec.schedule),
-        request={
-            "name": SCHEDULED,
-            "method": "POST",
-            "url": {"$ref": "endpoint#scoring_uri"},
-            "headers": {"Content-Type": "application/json", "azureml-model-deployment": DEPLOYMENT},
-            "body": json.dumps({"properties": {"InputData": given}}, sort_keys=True),
-            "audience": "https://ml.azure.com",
-        },
+        request=request | {"name": SCHEDULED, "method": "POST", "body": body},
         after=("default",),
         why=f"{endpoint} at {spec.schedule} (UTC)",
     )
+
+
+def _body(asked: Json, names: Sequence[str]) -> Json:
+    """What an endpoint is asked: these of its inputs."""
+    given = {each: {"JobInputType": "Literal", "Value": asked[each]} for each in names}
+    return {"properties": {"InputData": given}}
 
 
 def _run(

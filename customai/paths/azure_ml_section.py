@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from customai import retirements
 from customai.paths.azure_section import SIZE, SIZE_EXPECTED, Place, Problems, ending_size, wrong_size
+from customai.provisioning import function_app
 from customai.spec import key as spec_key
 
 CPU, GPU = "Standard_D4ds_v5", "Standard_NC4as_T4_v3"  # where the spec names no size
@@ -43,6 +45,28 @@ class TrainingCluster(Nodes):
     """The machines that train together."""
 
     processes: int = spec_key("Processes on each node: one for each of its GPUs.", default=1, minimum=1, maximum=16)
+    service: Literal["aml", "batchai"] = spec_key(
+        "Azure Machine Learning; or Batch AI, which ended on 2019-03-31: for endpoints that still speak it.",
+        default="aml",
+    )
+    ssh_key: str = spec_key(
+        "With batchai: the file of the public key that logs in to its file server and nodes.",
+        default="~/.ssh/id_ed25519.pub",
+        pattern=r"^.+\.pub$",
+        expected="the file of a public key, NAME.pub",
+    )
+
+    def problems(self) -> Problems:
+        yield from super().problems()
+        if self.spot and self.service == "batchai":
+            yield "spot", "Batch AI knows low-priority nodes only, which ended too: leave `spot` out, or take aml"
+
+    def warnings(self) -> Problems:
+        yield from super().warnings()
+        found = retirements.find("service", self.service)
+        if found is not None:
+            told = found.told("Batch AI", retirements.today())
+            yield "service", f"{told}. It can still be planned and exported; deploy refuses it"
 
 
 @dataclass(frozen=True)
@@ -56,10 +80,37 @@ class MachineLearning(Place):
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """What begins the runs that come by themselves."""
+
+    service: Literal["datafactory", "functions"] = spec_key(
+        "Azure Data Factory; or an app of Azure Functions, whose code is in customai.", default="datafactory"
+    )
+    plan: Literal["flex", "consumption"] = spec_key("Of functions: Flex Consumption.", default="flex")
+    python: str = spec_key(
+        "Of functions: the version of Python that the app runs.",
+        default=function_app.PYTHON,
+        pattern=r"^3\.\d+$",
+        expected='a version such as "3.12", in quotes',
+    )
+
+    def problems(self) -> Problems:
+        if self.plan == "consumption":
+            ends = retirements.find("tier", "functions-consumption")
+            told = ends.told("consumption", retirements.today()) if ends is not None else "take flex"
+            yield "plan", f"{told} (Flex Consumption), the only one that is built here"
+        ended = list(retirements.ended("python", "runtime", f"functions-python-{self.python}"))
+        yield from ended
+        if self.python not in function_app.PYTHONS and not ended:
+            yield "python", f"Functions runs Python {', '.join(function_app.PYTHONS)}"
+
+
+@dataclass(frozen=True)
 class Batch(MachineLearning):
     """The cluster that scores data sets, and where it is."""
 
     cluster: Nodes = spec_key("The nodes that score.", default=Nodes)
+    schedule: Schedule = spec_key("What begins the runs that come by themselves.", default=Schedule)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from customai.model import Json, Step
-from customai.paths import Files, azure_ml
+from customai.paths import Files, azure_batchai, azure_ml
 from customai.paths.azure_ml_section import CPU, Together
 from customai.paths.train_single import arguments
 from customai.provisioning import azure_names, identity, job_image, ml_compute, ml_environment, ml_job, node_pool
@@ -35,6 +35,8 @@ def steps(
     """What has to be done to train on several nodes; `spec` is customai.paths.train_multi's."""
     place = section.where(name, subscription)
     wanted, size = section.cluster, section.cluster.size or CPU
+    if wanted.service == "batchai":
+        return azure_batchai.steps(section, place, path=path, spec_digest=spec_digest, files=files, spec=spec)
     built = _image(place, name, spec, files, gpu=node_pool.is_gpu(size))
     version = job_image.content(built.inputs)
     workspace = azure_names.ml_workspace(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from customai.errors import SpecError
 from customai.model import Json, Step
 from customai.paths import azure_ml
 from customai.provisioning import (
@@ -16,9 +17,17 @@ TRIGGER = "schedule"
 
 
 def steps(
-    place: Json, *, workspace: str, times: Json, request: Json, after: tuple[str, ...], why: str
+    place: Json,
+    *,
+    workspace: str,
+    times: Json,
+    request: Json,
+    after: tuple[str, ...],
+    why: str,
 ) -> tuple[Step, ...]:
     """What sends the request, which is one of data_factory_pipeline's, to what is in this workspace; `why`: what, and when."""
+    if problem := data_factory_trigger.problem(times):
+        raise SpecError(problem, where="schedule", hint="a timer of Azure Functions may know it: see azure.schedule")
     return (
         data_factory.step("factory", place=place, after="group", why="what sends a request at its time"),
         azure_ml.given(

@@ -11,7 +11,7 @@ from customai.model import Json, Step, digest
 from customai.paths import Files, azure_batch, cron
 from customai.paths.azure_ml_section import Batch
 from customai.paths.served_model import A_VERSION, SHA256, VERSION, Preprocessing, Version
-from customai.provisioning import data_factory_trigger, job, model, schedule
+from customai.provisioning import data_factory_trigger, function_app, job, model, schedule
 from customai.spec import key as spec_key
 
 URLS = ("abfss://", "abfs://", "wasbs://", "wasb://", "az://")
@@ -120,6 +120,9 @@ class Spec:
         yield from self._problems_of_images() if self.path == "2-6" else self._problems_of_rows()
 
     def _problems_of_the_schedule(self) -> Iterable[tuple[str, str]]:
+        own = self.azure.schedule if self.azure is not None else None
+        if self.azure is not None and self.azure.cluster.spot and self.schedule is not None:
+            yield "azure.cluster.spot", "a schedule needs the cluster's endpoint: leave one of the two out"
         if self.schedule is None:
             return
         try:
@@ -127,12 +130,11 @@ class Spec:
         except ValueError as error:
             yield "schedule", str(error)
             return
-        if self.azure is None:
+        if own is None:
             return
-        if problem := data_factory_trigger.problem(times):
+        knows = function_app if own.service == "functions" else data_factory_trigger
+        if problem := knows.problem(times):
             yield "schedule", problem
-        if self.azure.cluster.spot:
-            yield "azure.cluster.spot", "a schedule needs the cluster's endpoint: leave one of the two out"
 
     def _problems_of_rows(self) -> Iterable[tuple[str, str]]:
         if self.model is not None and self.model.preprocessing is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import Any, Literal
 
-from customai.model import Json, Step, dumps
-from customai.paths import Files
-from customai.provisioning import job, model
+from customai.model import Json, Step, digest, dumps
+from customai.paths import Files, cron
+from customai.paths.azure_spark_section import SparkBatch, ending_runtime, wrong_runtime
+from customai.provisioning import data_factory_trigger, databricks_job, job, model, schedule
 from customai.spec import key as spec_key
 
 RUN = r"^[A-Za-z0-9][\w.-]{0,63}$"
@@ -18,6 +20,7 @@ NAME = r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$"
 SHA256 = r"^[0-9a-f]{64}$"
 MASTER = r"^(local(\[(\d+|\*)\])?|spark://[^\s:/]+:\d+(,[^\s:/]+:\d+)*)$"
 ONCE = "the columns' names, each once"
+SERVICES = {"databricks": "customai.paths.azure_databricks", "aml": "customai.paths.azure_spark"}  # on Azure
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,12 @@ class Spark:
         pattern=MASTER,
         expected="local[*], local[N] or spark://host:port",
     )
-    memory: str = spec_key("The driver's memory.", default="2g", pattern=r"^\d+[mg]$", expected="such as 2g or 800m")
+    service: Literal["databricks", "aml"] = spec_key(
+        "With --target azure: Azure Databricks, or the serverless Spark of Azure ML.", default="databricks"
+    )
+    memory: str = spec_key(
+        "The driver's memory, on this machine.", default="2g", pattern=r"^\d+[mg]$", expected="such as 2g or 800m"
+    )
     conf: dict[str, str] = spec_key(
         "Further settings of Spark's.", default=dict, examples=({"spark.executor.memory": "4g"},)
     )
@@ -105,7 +113,11 @@ class Spec:
     limit_errors: int = spec_key(
         "With more rows and files in error than this, the run fails when all is done.", default=0, minimum=0
     )
+    schedule: str | None = spec_key(
+        "When to run again, as a cron expression in UTC.", default=None, examples=("30 2 * * mon-fri",)
+    )
     spark: Spark = spec_key("Where and how Spark runs.", default=Spark)
+    azure: SparkBatch | None = spec_key("With --target azure: where, and on what machines.", default=None)
 
     def problems(self) -> Iterable[tuple[str, str]]:
         if self.scorer == "onnx" and self.model is None:
@@ -119,6 +131,25 @@ class Spec:
         for name in ("columns", "keep", "partition_by"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 yield name, f"expected {ONCE}"
+        yield from self._problems_of_the_schedule()
+        if self.azure is not None and self.spark.service == "databricks":
+            yield from wrong_runtime("azure.runtime", self.azure.runtime)
+
+    def _problems_of_the_schedule(self) -> Iterable[tuple[str, str]]:
+        if self.schedule is None:
+            return
+        try:
+            times = cron.parsed(self.schedule)
+        except ValueError as error:
+            yield "schedule", str(error)
+            return
+        there = databricks_job if self.spark.service == "databricks" else data_factory_trigger
+        if self.azure is not None and (problem := there.problem(times)):
+            yield "schedule", problem
+
+    def warnings(self) -> Iterable[tuple[str, str]]:
+        if self.azure is not None and self.spark.service == "databricks":
+            yield from ending_runtime("azure.runtime", self.azure.runtime)
 
 
 def files(spec: Spec) -> tuple[tuple[str, str], ...]:
@@ -130,6 +161,34 @@ def files(spec: Spec) -> tuple[tuple[str, str], ...]:
 
 
 def steps(spec: Spec, files: Files) -> tuple[Step, ...]:
+    request, models = _request(spec, files), _models(spec, files)
+    return (*models, _score(spec, request, models, files), *_schedule(spec, request, models, files))
+
+
+def azure_problems(spec: Spec) -> Iterable[tuple[str, str]]:
+    """(key path, message) of what this version cannot do on Azure."""
+    if spec.spark.service == "aml":
+        yield "spark.service", "the serverless Spark of Azure ML is not there yet: take databricks"
+
+
+def azure_steps(spec: Spec, files: Files, surroundings: Json) -> tuple[Step, ...]:
+    """The same request, on the machines of a service."""
+    made: tuple[Step, ...] = import_module(SERVICES[spec.spark.service]).steps(
+        spec.azure or SparkBatch(),
+        name=spec.name,
+        path=spec.path,
+        spec_digest=digest(asdict(spec)),
+        subscription=surroundings["subscription"],
+        files=files,
+        spec=spec,
+        request=_request(spec, files),
+        models=_models(spec, files),
+    )
+    return made
+
+
+def _request(spec: Spec, files: Files) -> Json:
+    """What customai.workloads.spark.batch is asked, the model folder aside: that is known later."""
     request = {
         "name": spec.name,
         "input": _place(spec.input, files),
@@ -148,8 +207,11 @@ def steps(spec: Spec, files: Files) -> tuple[Step, ...]:
     if spec.scorer == "sparkml":
         labels = files.lines(spec.pipeline_labels) if spec.pipeline_labels else []
         request |= {"pipeline": files.absolute(spec.pipeline or ""), "labels": labels}
-        return (_score(spec, request, [], files),)
-    return (model_step(spec.name, spec.model, files), _score(spec, request, [{"$ref": "model#folder"}], files))
+    return request
+
+
+def _models(spec: Spec, files: Files) -> tuple[Step, ...]:
+    return () if spec.scorer == "sparkml" else (model_step(spec.name, spec.model, files),)
 
 
 def model_step(name: str, kept: Any, files: Files) -> Step:
@@ -167,10 +229,30 @@ def model_step(name: str, kept: Any, files: Files) -> Step:
     )
 
 
-def _score(spec: Spec, request: Json, folder: list[Json], files: Files) -> Step:
+def _argv(request: Json, models: tuple[Step, ...]) -> list[Json]:
+    folder = [{"$ref": f"{step.id}#folder"} for step in models]
+    return ["python", "-m", "customai.workloads.spark.batch", dumps(request), *folder]
+
+
+def _schedule(spec: Spec, request: Json, models: tuple[Step, ...], files: Files) -> tuple[Step, ...]:
+    if spec.schedule is None:
+        return ()
+    again = schedule.step(
+        "schedule",
+        cron=spec.schedule,
+        times=cron.parsed(spec.schedule),
+        argv=_argv({**request, "run": schedule.NAME}, models),
+        cwd=files.absolute("."),
+        jobs="score",
+        why=f"runs it again at {spec.schedule} (UTC)",
+    )
+    return (again,)
+
+
+def _score(spec: Spec, request: Json, models: tuple[Step, ...], files: Files) -> Step:
     return job.step(
         "score",
-        argv=["python", "-m", "customai.workloads.spark.batch", dumps(request), *folder],
+        argv=_argv(request, models),
         cwd=files.absolute("."),
         env={job.RUN_NAME: spec.run},
         uses={request[place]: files.listing(request[place]) for place in ("input", "pipeline") if place in request},

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from customai.model import Json, Step, dumps
-from customai.paths import Files
+from customai.model import Json, Step, digest, dumps
+from customai.paths import Files, azure_online
 from customai.paths import score_realtime as serving
+from customai.paths.azure_ml_section import Online
 from customai.paths.score_batch_spark import Spark
 from customai.paths.score_realtime import Endpoint, SmokeTest
 from customai.paths.served_model import Model
@@ -113,6 +114,7 @@ class Spec:
     smoke_test: SmokeTest | None = spec_key("A request with a known answer.", default=None)
     stream: Stream | None = spec_key("For mode: stream.", default=None)
     spark: Spark = spec_key("Where and how Spark runs, for mode: stream.", default=Spark)
+    azure: Online | None = spec_key("With --target azure: where, and on what machines.", default=None)
 
     def problems(self) -> Iterable[tuple[str, str]]:
         if self.mode == "stream" and self.stream is None:
@@ -149,6 +151,33 @@ def steps(spec: Spec, files: Files) -> tuple[Step, ...]:
     if spec.mode == "serve" or spec.stream is None:
         return made
     return (*(step for step in made if step.kind in ("job", "model")), _stream(spec, spec.stream, files))
+
+
+def azure_problems(spec: Spec) -> Iterable[tuple[str, str]]:
+    """(key path, message) of what is right on this machine and would be left undone on Azure."""
+    yield from serving.azure_problems(_served(spec))
+    if spec.mode == "stream":
+        yield "mode", "a stream runs on this machine only: serve answers there, or --target local"
+    if spec.train is not None:
+        yield (
+            "train",
+            "on Azure the kept model is served: train it here (customai deploy trains, --target local), and leave this out",
+        )
+
+
+def azure_steps(spec: Spec, files: Files, surroundings: Json) -> tuple[Step, ...]:
+    """An online endpoint that serves the kept model in the same way: no Spark is paid for to answer."""
+    local = serving.steps(_served(spec), files)
+    return azure_online.steps(
+        spec.azure or Online(),
+        name=spec.name,
+        path=spec.path,
+        spec_digest=digest(asdict(spec)),
+        subscription=surroundings["subscription"],
+        files=files,
+        models=[step for step in local if step.kind == "model"],
+        served=next(step for step in local if step.kind == "endpoint"),
+    )
 
 
 def _served(spec: Spec) -> serving.Spec:

@@ -20,8 +20,11 @@ MACHINE_LEARNING = (
     "workspaces/onlineEndpoints/deployments",
 )
 
+BATCH_AI = ("", "/clusters", "/experiments", "/experiments/jobs", "/fileServers")
+
 API_VERSIONS = {
     "Microsoft.Authorization/roleAssignments": "2022-04-01",
+    **dict.fromkeys((f"Microsoft.BatchAI/workspaces{each}" for each in BATCH_AI), "2018-05-01"),
     "Microsoft.Compute/disks": "2026-03-02",
     "Microsoft.Compute/virtualMachines": "2026-04-01",
     "Microsoft.ContainerRegistry/registries": "2025-11-01",
@@ -32,6 +35,8 @@ API_VERSIONS = {
     "Microsoft.DataFactory/factories": "2018-06-01",
     "Microsoft.DataFactory/factories/pipelines": "2018-06-01",
     "Microsoft.DataFactory/factories/triggers": "2018-06-01",
+    "Microsoft.Databricks/accessConnectors": "2026-01-01",
+    "Microsoft.Databricks/workspaces": "2026-01-01",
     "Microsoft.Insights/components": "2020-02-02",
     "Microsoft.KeyVault/vaults": "2026-05-15",
     **dict.fromkeys((f"Microsoft.MachineLearningServices/{each}" for each in MACHINE_LEARNING), "2026-05-01"),
@@ -46,6 +51,10 @@ API_VERSIONS = {
     "Microsoft.Storage/storageAccounts": "2026-09-01",
     "Microsoft.Storage/storageAccounts/blobServices": "2026-09-01",
     "Microsoft.Storage/storageAccounts/blobServices/containers": "2026-09-01",
+    "Microsoft.Web/serverfarms": "2025-05-01",
+    "Microsoft.Web/sites": "2025-05-01",
+    "Microsoft.Web/sites/basicPublishingCredentialsPolicies": "2025-05-01",
+    "Microsoft.Web/sites/config": "2025-05-01",
 }
 
 

@@ -7,7 +7,7 @@ from customai.provisioning import azure_names, log_workspace
 from customai.provisioning.api_versions import put
 
 TYPE = "Microsoft.Insights/components"
-OUTPUTS: dict[str, str] = {}
+OUTPUTS = {"connection_string": "properties.ConnectionString"}  # no secret: what it names takes no key
 
 
 def step(id_: str, *, place: Json, name: str, logs: str, after: tuple[str, ...], why: str) -> Step:

@@ -18,12 +18,19 @@ ENDPOINT = r"(?!.*--)[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]"  # and deployments o
 
 # Microsoft's naming rules (resource-name-rules.md; node pools: Linux), each of the whole name.
 RULES = {
+    "Microsoft.BatchAI/workspaces": r"[\w-]{1,64}",
+    "Microsoft.BatchAI/workspaces/clusters": r"[\w-]{1,64}",
+    "Microsoft.BatchAI/workspaces/experiments": r"[\w-]{1,64}",
+    "Microsoft.BatchAI/workspaces/experiments/jobs": r"[\w-]{1,64}",
+    "Microsoft.BatchAI/workspaces/fileServers": r"[\w-]{1,64}",
     "Microsoft.Compute/virtualMachines": r"[A-Za-z0-9]([\w.-]{0,62}[A-Za-z0-9])?",
     "Microsoft.ContainerRegistry/registries": r"[A-Za-z0-9]{5,50}",
     "Microsoft.ContainerService/managedClusters": r"[A-Za-z0-9]([\w-]{0,61}[A-Za-z0-9])?",
     "Microsoft.ContainerService/managedClusters/agentPools": r"[a-z][a-z0-9]{0,11}",
     "Microsoft.ContainerService/managedClusters/managedNamespaces": r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
     "Microsoft.DataFactory/factories": r"[A-Za-z0-9][A-Za-z0-9-]{1,61}[A-Za-z0-9]",
+    "Microsoft.Databricks/accessConnectors": r"[\w-]{3,64}",
+    "Microsoft.Databricks/workspaces": r"[\w-]{3,30}",
     "Microsoft.Insights/components": r"[\w().-]{1,260}",
     "Microsoft.KeyVault/vaults": r"(?!.*--)[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]",
     "Microsoft.MachineLearningServices/workspaces": r"[A-Za-z0-9][A-Za-z0-9-]{2,32}",
@@ -42,6 +49,8 @@ RULES = {
     "Microsoft.OperationalInsights/workspaces": r"[A-Za-z0-9][A-Za-z0-9-]{2,61}[A-Za-z0-9]",
     "Microsoft.Storage/storageAccounts": r"[a-z0-9]{3,24}",
     "Microsoft.Storage/storageAccounts/blobServices/containers": r"(?!.*--)[a-z0-9][a-z0-9-]{2,62}",
+    "Microsoft.Web/serverfarms": r"[A-Za-z0-9-]{1,60}",
+    "Microsoft.Web/sites": r"[A-Za-z0-9][A-Za-z0-9-]{0,58}[A-Za-z0-9]",
     "Microsoft.Resources/resourceGroups": r"[\w.()-]{0,89}[\w()-]",
 }
 NO_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"  # a plan needs none; a deployment does
@@ -80,6 +89,21 @@ def key_vault(place: Json) -> str:
 def data_factory(place: Json) -> str:
     """Unique in all of Azure."""
     return f"adf-{place['deployment']}-{_ending(place)}"
+
+
+def function_app(place: Json) -> str:
+    """Unique in all of Azure: it becomes NAME.azurewebsites.net."""
+    return f"func-{place['deployment']}-{_ending(place)}"
+
+
+def function_plan(place: Json) -> str:
+    return f"plan-{place['deployment']}"
+
+
+def databricks(place: Json) -> str:
+    """A Databricks workspace."""
+    name = f"dbw-{place['deployment']}"
+    return name if len(name) <= 30 else f"{name[: 30 - DIGEST]}{_ending(place)}"
 
 
 def ml_workspace(place: Json) -> str:

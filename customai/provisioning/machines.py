@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from customai.model import Json, Step
 from customai.provisioning.api_versions import type_of
 
-COMPUTE, ML = "compute", "ml"  # whose quota: Azure Machine Learning has its own
+COMPUTE, ML, BATCH_AI = "compute", "ml", "batchai"  # whose quota: Azure Machine Learning has its own, Batch AI had
 SPOT_FAMILY = "lowPriorityCores"
 # Azure ML keeps a fifth more cores free for an online deployment, to upgrade it; but not of these.
 WITHOUT_RESERVE = re.compile(r"Standard_(ND|NC\d+ad\w*_(A100|H100))", re.IGNORECASE)
@@ -26,7 +26,7 @@ class Machines:
         count: so many as it is made; `most` when it has grown; `idle` when nobody uses it.
         spot: whether Azure may take them back.
         zones: where they are to be.
-        quota: COMPUTE or ML.
+        quota: COMPUTE, ML or BATCH_AI.
         reserve: whether Azure ML's 20 % more count against the quota.
         disk: their system disk, {"gb", "type"}; None where it is part of the size.
     """
@@ -53,6 +53,14 @@ def machines_of(step: Step) -> Iterator[Machines]:
         read = READ.get(type_of(str(step.inputs["url"]).partition("?")[0]))
         if read is not None:
             yield from read(step.id, step.inputs["body"], step.inputs["body"].get("properties") or {})
+    elif step.kind == "databricks_job":
+        yield _databricks(step.id, step.inputs["settings"]["job_clusters"][0]["new_cluster"])
+
+
+def _databricks(id_: str, cluster: Json) -> Machines:
+    """They come for a run, one of them to drive it, and go with it."""
+    workers = (cluster.get("autoscale") or {}).get("max_workers") or cluster.get("num_workers") or 0
+    return Machines(id_, cluster["node_type_id"], count=0, most=workers + 1, idle=0)
 
 
 def _virtual_machine(id_: str, body: Json, own: Json) -> Iterator[Machines]:
@@ -116,7 +124,23 @@ def _ml_deployment(id_: str, body: Json, own: Json) -> Iterator[Machines]:
         yield Machines(id_, own["instanceType"], count, count, count, quota=ML, reserve=reserve)
 
 
+def _batchai_cluster(id_: str, _body: Json, own: Json) -> Iterator[Machines]:
+    scale = (own.get("scaleSettings") or {}).get("autoScale") or {}
+    few = scale.get("minimumNodeCount", 0)
+    if "vmSize" in own:
+        yield Machines(id_, own["vmSize"], count=few, most=scale.get("maximumNodeCount", few), idle=few, quota=BATCH_AI)
+
+
+def _batchai_file_server(id_: str, _body: Json, own: Json) -> Iterator[Machines]:
+    disks = own.get("dataDisks") or {}
+    disk = {"gb": disks.get("diskSizeInGB", 128), "type": disks.get("storageAccountType")}
+    if "vmSize" in own:
+        yield Machines(id_, own["vmSize"], count=1, most=1, idle=1, quota=BATCH_AI, disk=disk)  # nothing stops it
+
+
 READ: dict[str, Callable[[str, Json, Json], Iterator[Machines]]] = {
+    "Microsoft.BatchAI/workspaces/clusters": _batchai_cluster,
+    "Microsoft.BatchAI/workspaces/fileServers": _batchai_file_server,
     "Microsoft.Compute/virtualMachines": _virtual_machine,
     "Microsoft.ContainerService/managedClusters": _cluster,
     "Microsoft.ContainerService/managedClusters/agentPools": _pool,

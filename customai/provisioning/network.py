@@ -22,7 +22,7 @@ def step(
         place: the deployment's.
         name: the network's.
         prefix: its address range.
-        subnets: {"name", "prefix", "security_group" (id), "nat_gateway" (id or None)}.
+        subnets: {"name", "prefix", "security_group" (id), "nat_gateway" (id or None)}, and perhaps "delegated" (a service).
         after: the steps that make what the subnets name.
         why: one line for people.
     """
@@ -54,4 +54,7 @@ def _subnet(subnet: Json) -> Json:
     }
     if subnet["nat_gateway"] is not None:
         properties["natGateway"] = {"id": subnet["nat_gateway"]}
+    if "delegated" in subnet:
+        whom = {"serviceName": subnet["delegated"]}
+        properties["delegations"] = [{"name": "delegation", "properties": whom}]
     return {"name": subnet["name"], "properties": properties}

@@ -10,6 +10,7 @@ from customai.provisioning.api_versions import put
 
 TYPE = "Microsoft.Network/networkSecurityGroups"
 OUTPUTS: dict[str, str] = {}
+OTHERS = ("properties.securityRules", "Microsoft.Databricks-workspaces_")  # of a service, for its own subnets
 
 
 def step(id_: str, *, place: Json, name: str, ssh_from: Sequence[Json], after: tuple[str, ...], why: str) -> Step:

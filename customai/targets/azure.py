@@ -37,8 +37,12 @@ TENANT = "tenant"  # in the state folder: what to log in to for status and destr
 HURRY = 10.0  # the patience of whoever only wants to know
 STEPS = {  # what is no single request: kind -> the module that reads, applies and deletes it
     "caller": "customai.targets.azure_caller",
+    "databricks_job": "customai.targets.azure_databricks_job",
+    "databricks_run": "customai.targets.azure_databricks_run",
+    "databricks_storage": "customai.targets.azure_databricks_storage",
     "image": "customai.targets.azure_image",
     "data_factory_start": "customai.targets.azure_factory",
+    "function_code": "customai.targets.azure_function",
     "job_image": "customai.targets.azure_image",
     "kubernetes": "customai.targets.azure_kubernetes",
     "traffic": "customai.targets.azure_traffic",
@@ -47,6 +51,7 @@ STEPS = {  # what is no single request: kind -> the module that reads, applies a
 
 
 WAITING = (
+    "function_code",
     "image",
     "job_image",
     "kubernetes",
@@ -202,9 +207,9 @@ class AzureTarget:
         for group in (step for step in steps if step.kind == "resource_group"):
             resource = self._resource(group, watch)
             if resource.is_to_go(made=False) and not self._others(group, steps):
-                for step in steps:  # what its group's end would leave behind, its name taken
-                    if step.is_request and hasattr(import_module(KINDS[step.kind]), "DELETED_WITH"):
-                        self._resource(step, watch).taken_away(made=False)
+                for step in reversed(steps):  # what its group's end would leave behind, or its name taken
+                    if hasattr(import_module(KINDS[step.kind]), "DELETED_WITH"):
+                        self.delete(step, None)
                 resource.taken_away(made=False)
 
     def purge(self, steps: Sequence[Step], watch: Watch) -> list[str]:
@@ -252,7 +257,7 @@ class AzureTarget:
         return []
 
     def cancel(self, step: str, digest: str) -> None:
-        """There are no jobs yet."""
+        """Those of Azure ML are known to azure_ml_runs alone."""
 
     def logs(self, step: Step, outputs: Json, *, follow: bool) -> Iterator[str]:
         """Those of pods; a machine's are its runs', which whoever knows how to reach it asks for (azure_run)."""

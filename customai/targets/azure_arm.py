@@ -29,13 +29,24 @@ TIMEOUTS: dict[str, Any] = {"connection_timeout": 20, "read_timeout": 60}  # sec
 _COMPUTE = ("azure.mgmt.compute", "ComputeManagementClient")
 _NETWORK = ("azure.mgmt.network", "NetworkManagementClient")
 _CONTAINERS = ("azure.mgmt.containerservice", "ContainerServiceClient")
+_DATABRICKS = ("azure.mgmt.databricks", "AzureDatabricksManagementClient")
 _REGISTRY = ("azure.mgmt.containerregistry", "ContainerRegistryManagementClient")
 _RESOURCES = ("azure.mgmt.resource.resources", "ResourceManagementClient")
 _IDENTITIES = ("azure.mgmt.msi", "ManagedServiceIdentityClient")
+_BATCH_AI = ("azure.mgmt.batchai", "BatchAI")
+_STORAGE = ("azure.mgmt.storage", "StorageManagementClient")
+_VAULTS = ("azure.mgmt.keyvault", "KeyVaultManagementClient")
+_FACTORIES = ("azure.mgmt.datafactory", "DataFactoryManagementClient")
+_WEB = ("azure.mgmt.web", "WebSiteManagementClient")
 
 # type -> (module, client, operations group)
 TYPED = {
     "microsoft.resources/resourcegroups": (*_RESOURCES, "resource_groups"),
+    "microsoft.batchai/workspaces": (*_BATCH_AI, "workspaces"),
+    "microsoft.batchai/workspaces/clusters": (*_BATCH_AI, "clusters"),
+    "microsoft.batchai/workspaces/experiments": (*_BATCH_AI, "experiments"),
+    "microsoft.batchai/workspaces/experiments/jobs": (*_BATCH_AI, "jobs"),
+    "microsoft.batchai/workspaces/fileservers": (*_BATCH_AI, "file_servers"),
     "microsoft.compute/virtualmachines": (*_COMPUTE, "virtual_machines"),
     "microsoft.compute/disks": (*_COMPUTE, "disks"),
     "microsoft.network/natgateways": (*_NETWORK, "nat_gateways"),
@@ -49,10 +60,26 @@ TYPED = {
         *_CONTAINERS,
         "maintenance_configurations",
     ),
+    "microsoft.databricks/accessconnectors": (*_DATABRICKS, "access_connectors"),
+    "microsoft.databricks/workspaces": (*_DATABRICKS, "workspaces"),
     "microsoft.containerregistry/registries": (*_REGISTRY, "registries"),
     # Not by id: the answer has a Location that is no operation, and whoever polls it gets an error.
     "microsoft.managedidentity/userassignedidentities": (*_IDENTITIES, "user_assigned_identities"),
+    "microsoft.storage/storageaccounts": (*_STORAGE, "storage_accounts"),
+    "microsoft.storage/storageaccounts/blobservices": (*_STORAGE, "blob_services"),
+    "microsoft.storage/storageaccounts/blobservices/containers": (*_STORAGE, "blob_containers"),
+    "microsoft.keyvault/vaults": (*_VAULTS, "vaults"),
+    "microsoft.datafactory/factories": (*_FACTORIES, "factories"),
+    "microsoft.datafactory/factories/pipelines": (*_FACTORIES, "pipelines"),
+    "microsoft.datafactory/factories/triggers": (*_FACTORIES, "triggers"),
+    # What a site is made of (sites/config and the like) has a method for each name: those go by id.
+    "microsoft.web/serverfarms": (*_WEB, "app_service_plans"),
+    "microsoft.web/sites": (*_WEB, "web_apps"),
 }
+READ = ("get", "get_properties", "get_service_properties")  # as the SDKs call it
+MAKE = ("begin_create_or_update", "begin_create", "create_or_update", "create", "set_service_properties")
+INSTALLED_BY = {"azure.mgmt.batchai": "pip install 'customai[batchai]'"}  # beside what the extra azure brings
+SETTINGS = "/config/appsettings"  # of an app: shown by a POST alone
 SHOWN_IF_ASKED = {"microsoft.compute/virtualmachines": {"expand": "userData"}}
 
 
@@ -119,23 +146,29 @@ class Arm:
 
     def get(self, url: str) -> Json:
         """The resource as it is, or None where there is none."""
-        from azure.core.exceptions import ResourceNotFoundError
+        from azure.core.exceptions import HttpResponseError
 
         address = Address.of(url)
         try:
+            if address.id.endswith(SETTINGS):
+                return self.ask("POST", f"{address.id}/list?api-version={address.api_version}")
             if typed := self._typed(address):
+                if not any(hasattr(typed, name) for name in READ):  # Batch AI's file servers can only be listed
+                    return self._listed(url)
                 more = SHOWN_IF_ASKED.get(address.type.lower(), {})
-                return typed.get(*self._place(address), cls=_wire, **more)
+                return _first(typed, *READ)(*self._place(address), cls=_wire, **more)
             return self.resources.get_by_id(address.id, api_version=address.api_version, cls=_wire)
-        except ResourceNotFoundError:
+        except HttpResponseError as error:
+            if error.status_code != 404:
+                raise
             return None
 
     def put(self, url: str, body: Json) -> Operation:
         """Begins to make or change the resource."""
         address = Address.of(url)
         if typed := self._typed(address):
-            create = _first(typed, "begin_create_or_update", "begin_create", "create_or_update", "create")
-            return self._operation(create(*self._place(address), body, cls=_wire, **ONCE))
+            sent = (body,) if body else ()  # an experiment of Batch AI is its name, and nothing else
+            return self._operation(_first(typed, *MAKE)(*self._place(address), *sent, cls=_wire, **ONCE))
         begin = self.resources.begin_create_or_update_by_id
         return self._operation(begin(address.id, body, api_version=address.api_version, cls=_wire, **ONCE))
 
@@ -152,7 +185,9 @@ class Arm:
         address = Address.of(url)
         try:
             if typed := self._typed(address):
-                return self._operation(_first(typed, "begin_delete", "delete")(*self._place(address), **ONCE))
+                delete = _first(typed, "begin_delete", "delete")
+                more = {re.sub(r"(?=[A-Z])", "_", name).lower(): value == "true" for name, value in _more(url).items()}
+                return self._operation(delete(*self._place(address), **more, **ONCE))
             begin = self.resources.begin_delete_by_id
             return self._operation(begin(address.id, api_version=address.api_version, params=_more(url), **ONCE))
         except ResourceNotFoundError:
@@ -183,6 +218,12 @@ class Arm:
             yield from page["value"]
             path = str(page.get("nextLink") or "").removeprefix(self._endpoint)
 
+    def _listed(self, url: str) -> Json:
+        """The resource, out of the list of its kind; None where it is not in it."""
+        path, _, query = url.partition("?")
+        above, _, name = path.rpartition("/")
+        return next((each for each in self.every(f"{above}?{query}") if each["name"].lower() == name.lower()), None)
+
     def blobs(self, endpoint: str, container: str) -> Any:
         """A container of blobs, with the login's own token; a store on this machine (http) gets none."""
         try:
@@ -198,7 +239,7 @@ class Arm:
 
     def claims(self) -> Json:
         """What the login's token says of whoever has logged in. It is read, not trusted: Azure decides."""
-        payload = self._credential.get_token(self._scope).token.split(".")[1]
+        payload = self._credential.get_token(self.scope).token.split(".")[1]
         return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
 
     @cached_property
@@ -212,7 +253,8 @@ class Arm:
             try:
                 made = getattr(import_module(module), name)
             except ImportError as error:
-                raise NotInstalled(f"{error.name} is not installed here", hint=INSTALL) from None
+                hint = INSTALLED_BY.get(module, INSTALL)
+                raise NotInstalled(f"{error.name} is not installed here", hint=hint) from None
             self._clients[key] = made(self._credential, self.subscription, **self._settings())
         return self._clients[key]
 
@@ -221,10 +263,15 @@ class Arm:
         return getattr(self.client(*place[:2]), place[2]) if place else None
 
     def _place(self, address: Address) -> tuple[str, ...]:
-        return address.names if address.type.endswith("/resourceGroups") else (address.group, *address.names)
+        if address.type.endswith("/resourceGroups"):
+            return address.names
+        names = address.names
+        if "/blobServices" in address.type:  # an account has one, "default", which the SDK says itself
+            names = (names[0], *names[2:])
+        return (address.group, *names)
 
     @property
-    def _scope(self) -> str:
+    def scope(self) -> str:
         return f"{ENDPOINT if is_loopback(self._endpoint) else self._endpoint}/.default"
 
     @cached_property
@@ -234,14 +281,14 @@ class Arm:
         from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
 
         plain = [_plain_http()] if is_loopback(self._endpoint) else []
-        login = ARMChallengeAuthenticationPolicy(self._credential, self._scope)
+        login = ARMChallengeAuthenticationPolicy(self._credential, self.scope)
         agent = policies.UserAgentPolicy(f"customai/{__version__}")
         return PipelineClient(self._endpoint, policies=[agent, *plain, policies.RetryPolicy(), login], **TIMEOUTS)
 
     def _settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {
             "base_url": self._endpoint,
-            "credential_scopes": [self._scope],
+            "credential_scopes": [self.scope],
             "polling_interval": self._soon,
             "user_agent": f"customai/{__version__}",
             **TIMEOUTS,
@@ -290,7 +337,7 @@ def _first(group: Any, *names: str) -> Callable[..., Any]:
 
 def _wire(response: Any, _model: Any, _headers: Any) -> Json:
     answer = response.http_response
-    return answer.json() if answer.text() else None
+    return json.loads(text) if (text := answer.text()) else None  # Batch AI's SDK has responses without json()
 
 
 def _plain_http() -> Any:

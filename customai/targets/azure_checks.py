@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from customai import retirements
 from customai.errors import (
     Conflict,
     CustomAIError,
@@ -39,6 +40,7 @@ NAMES = {
     "Microsoft.Web/sites": ("app", "2023-12-01"),
 }
 VAULTS, WORKSPACES = "Microsoft.KeyVault/vaults", "Microsoft.MachineLearningServices/workspaces"
+ENDED = {"Microsoft.BatchAI": ("batchai", "azure.cluster.service")}  # provider -> retirements.tsv's name, and the key
 LIVE = ("Enabled", "Warned", "PastDue")  # the states of a subscription in which something can be made
 
 Found = Iterator[CustomAIError | Finding]
@@ -158,6 +160,9 @@ def _matches(patterns: Any, action: str) -> bool:
 
 def _providers(about: About) -> Found:
     needed = sorted({Address.of(step.inputs["url"]).type.split("/")[0] for step in about.requests})
+    for name in [name for name in needed if name in ENDED]:
+        needed.remove(name)
+        yield _ended(*ENDED[name])
     with ThreadPoolExecutor(8) as pool:
         states = list(pool.map(lambda one: about.get(f"/providers/{one}", RESOURCES).get("registrationState"), needed))
     missing = tuple(
@@ -171,6 +176,15 @@ def _providers(about: About) -> Found:
         yield stops("providers", error, register=missing)
     else:
         yield Finding("providers", OK, f"registered: {', '.join(needed)}")
+
+
+def _ended(service: str, key: str) -> CustomAIError | Finding:
+    """What of a service that has ended: nobody in Azure answers for it."""
+    found = retirements.find("service", service)
+    if found is None or not found.has_ended(retirements.today()):
+        return Finding("providers", OK, f"{service} has not ended", key)
+    hint = f"{key}: {found.successor}; at an endpoint of your own that still has it: customai deploy --skip-checks"
+    return NotAvailable(found.told(found.was, retirements.today()), where=key, hint=hint)
 
 
 def _region(about: About) -> Found:

@@ -57,6 +57,14 @@ def only(wanted: Json, found: Json, place: str) -> Json:
     return kept
 
 
+def besides(found: Json, place: str, prefix: str) -> Json:
+    """What was found, but for the items of the list at this place whose names begin so: a service has put them there."""
+    above, last = place.split(".")
+    level = found.get(above) or {}
+    kept = [each for each in level.get(last) or () if not str(each.get("name", "")).startswith(prefix)]
+    return {**found, above: {**level, last: kept}}
+
+
 def _levels(found: Json, keys: Sequence[str]) -> Iterator[Json]:
     yield found
     for key in keys:

@@ -24,7 +24,7 @@ def packed(inputs: Json, watch: Watch) -> Iterator[IO[bytes]]:
         NotFound, RunFailed: a file is not there, or not the one that was planned.
     """
     with tempfile.TemporaryDirectory(prefix="customai-") as folder, tempfile.TemporaryFile() as file:
-        _laid_out(inputs, Path(folder), watch)
+        laid_out(inputs, Path(folder), watch)
         with (
             gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as zipped,
             tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as archive,
@@ -36,7 +36,8 @@ def packed(inputs: Json, watch: Watch) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _laid_out(inputs: Json, folder: Path, watch: Watch) -> None:
+def laid_out(inputs: Json, folder: Path, watch: Watch) -> None:
+    """The texts, files and models of these inputs in a folder, each as it was planned."""
     for name, text in inputs["texts"].items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     for each in inputs["files"]:

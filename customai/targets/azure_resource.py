@@ -11,7 +11,7 @@ from customai.model import Json, Step
 from customai.provisioning import KINDS
 from customai.targets import azure_factory
 from customai.targets.azure_arm import Address, Operation
-from customai.targets.azure_compare import Difference, differences, is_at, only, without
+from customai.targets.azure_compare import Difference, besides, differences, is_at, only, without
 from customai.targets.azure_errors import innermost_code
 from customai.targets.azure_power import stands_still, switched
 from customai.targets.azure_wait import ENDED, IN_USE, Followed, Tries, state_of
@@ -30,6 +30,8 @@ def differing(kind: str, wanted: Json, found: Json) -> Iterator[Difference]:
     passed_over = (*own(kind, wanted), *getattr(module, "TOLD", ()))
     if shared := getattr(module, "SHARED", None):
         found = only(wanted, found, shared)
+    if others := getattr(module, "OTHERS", None):
+        found = besides(found, *others)
     return (each for each in differences(wanted, found) if not is_at(each.place, passed_over))
 
 

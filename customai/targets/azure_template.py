@@ -206,6 +206,8 @@ class _Group:
         if text == self.id:
             return "resourceGroup().id"
         subscription = self.id.rpartition("/resourceGroups/")[0]
+        if text.rpartition("/")[0] == f"{subscription}/resourceGroups":  # another group, which a service makes
+            return _called("concat", "subscription().id", _quoted(text.removeprefix(subscription)))
         before, found, own = text.rpartition("/providers/")
         provider, *pairs = own.split("/")
         if not found or not pairs or len(pairs) % 2:

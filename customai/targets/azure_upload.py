@@ -84,10 +84,10 @@ class _Upload:
         return self.container.get_blob_client(f"{self.inputs['folder']}/{name}")
 
     def _until(self, call: Callable[[], T]) -> T:
-        return Tries(self.step.id, self.watch, self.arm.pace).until(lambda: _told(call))
+        return Tries(self.step.id, self.watch, self.arm.pace).until(lambda: told(call))
 
 
-def _told(call: Callable[[], T]) -> T:
+def told(call: Callable[[], T]) -> T:
     """What the call gives; storage's own refusals as what they mean."""
     from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 

@@ -168,7 +168,8 @@ def driven(azure: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     azure.cloud.times.seconds = 0.02
     azure.cloud.catalog.caller = NOBODY
-    azure.cloud.view.blobs = f"{azure.url}/_blob"
+    azure.cloud.view.blobs, azure.cloud.view.ml = f"{azure.url}/_blob", azure.url
+    azure.cloud.view.scm = f"{azure.url.removeprefix('http://')}/_scm"
     monkeypatch.setenv("SCORING_KEY", module.KEY)
 
     def make(path: str, more: str = "", *, patience: float = 20.0, without: tuple[str, ...] = ()) -> Any:

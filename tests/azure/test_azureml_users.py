@@ -14,7 +14,6 @@ import pytest
 from platformdirs import user_cache_path
 
 from customai.cli import root
-from customai.errors import NotAvailable
 from customai.targets.azure_login import NOBODY
 from tests.azure import driven
 from tests.azure.simulator import SUBSCRIPTION, Simulator
@@ -54,9 +53,10 @@ def deployed(
 @pytest.mark.parametrize(
     ("path", "more", "block", "told"),
     [
-        ("1-2", "", "", ["studio  https://ml.azure.com/runs/train-", "az ml job stream -n train-"]),
-        ("2-2", "", "", ["/score", "90 % to version-1, 10 % to version-2", "curl -H"]),
-        ("2-4", '\nschedule: "*/5 * * * *"\n', "", ["/jobs", "az ml job stream -n deploy-", "*/5 * * * *"]),
+        ("1-2", "", "", ["studio  https://ml.azure.com/runs/train-", "customai train-multi run"]),
+        ("2-1", "", "", ["/score", "100 % to version-1", "customai score"]),
+        ("2-2", "", "", ["/score", "90 % to version-1, 10 % to version-2", "customai score"]),
+        ("2-4", '\nschedule: "*/5 * * * *"\n', "", ["/jobs", "customai score-batch run", "*/5 * * * *"]),
         ("2-6", "", "cluster: {spot: true}", ["job     deploy-", "deploy does not wait for its end"]),
     ],
 )
@@ -161,23 +161,3 @@ def of_version_1() -> Path:
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return python
-
-
-@pytest.mark.parametrize(
-    ("path", "words", "told"),
-    [
-        ("2-4", ("score-batch", "run"), "az ml batch-endpoint invoke"),
-        ("2-4", ("score-batch", "runs"), "az ml job list"),
-        ("2-4", ("score-batch", "cancel"), "az ml job list"),
-        ("2-2", ("score",), "az ml online-endpoint invoke"),
-        ("2-2", ("score-realtime", "traffic"), "put the versions and their shares into the spec"),
-    ],
-)
-def test_what_is_not_done_there_yet_says_what_does_it(
-    azure: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, words: tuple[str, ...], told: str
-) -> None:
-    folder = deployed(azure, tmp_path, monkeypatch, path)
-    more = {"score": [str(folder / "samples" / "customers.csv")], "traffic": ["1=50", "2=50"]}.get(words[-1], [])
-    with pytest.raises(NotAvailable) as raised:
-        root.main([*words, str(folder / "customai.yaml"), *more], prog_name="customai", standalone_mode=False)
-    assert told in raised.value.hint

@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from customai.errors import RunFailed
+from customai.errors import Conflict, RunFailed
 from customai.model import Step
 from customai.provisioning.api_versions import API_VERSIONS, type_of
-from customai.targets.azure_arm import Arm, Pace
+from customai.targets.azure_about import About
+from customai.targets.azure_arm import Address, Arm, Pace
+from customai.targets.azure_checks import _free_name
 from customai.targets.azure_resource import Resource, outputs_of
 from customai.targets.azure_wait import Followed, state_of
 from customai.targets.base import Watch
@@ -74,7 +76,7 @@ def played(shared: Path, tmp_path: Path) -> Callable[[str], Any]:
 
     @contextmanager
     def play(name: str) -> Iterator[Played]:
-        recording = list(exchanges(shared / "recordings" / name))
+        recording = followable(list(exchanges(shared / "recordings" / name)))
         file = tmp_path / "cassette.json"
         file.write_text(json.dumps({"version": 1, "interactions": [interaction(one) for one in recording]}))
         with recorder.use_cassette(str(file)) as cassette:
@@ -86,6 +88,19 @@ def played(shared: Path, tmp_path: Path) -> Callable[[str], Any]:
 def same_address(asked: Any, recorded: Any) -> None:
     here, there = (urlsplit(each.uri) for each in (asked, recorded))
     assert (here.netloc, here.path.lower()) == (there.netloc, there.path.lower())
+
+
+def followable(recording: list[Exchange]) -> list[Exchange]:
+    """The same, where each operation's URL is the one that is asked afterwards: some recordings have made up their ids."""
+    asked = [(number, one) for number, one in enumerate(recording) if one.method == "GET"]
+    known = {one.path for _, one in asked}
+    for number, one in enumerate(recording):
+        url = one.headers.get("azure-asyncoperation", "")
+        if url and urlsplit(url).path not in known:
+            segment = urlsplit(url).path.split("/")[-2]
+            later = (each.url for at, each in asked if at > number and f"/{segment}/" in each.path)
+            one.headers["azure-asyncoperation"] = next(later, url)
+    return recording
 
 
 def interaction(one: Exchange) -> Any:
@@ -156,3 +171,87 @@ def test_a_network_and_a_machine_are_made_changed_and_deleted(played: Any) -> No
         group = recorded.followed(recorded.sent("/resourceGroups/asotest-rg-zlljte"))
         group.ended(recorded.arm.delete(group.url))  # 202 and Location, until it answers 200
         assert recorded.times("GET", "/operationresults/") == 3
+
+
+def test_a_storage_account_is_made_and_its_name_is_asked_for_before_and_after(played: Any) -> None:
+    with played("storage/test_create_storage_account_v2.yaml") as recorded:
+        account = recorded.sent("/storageAccounts/cli000002")
+        step = Step("storage", "put", "storage_account", "store", {"url": recorded.followed(account).url})
+        about, address = About(None, recorded.arm), Address.of(step.inputs["url"])
+        free = _free_name(about, step, address)
+        assert (free.message, free.state) == ("the storage account's name cli000002 is free", "ok")  # type: ignore[union-attr]
+        begun = recorded.arm.put(step.inputs["url"], account.sent)  # 202 and Location, until it answers 200
+        recorded.followed(account).ended(begun)
+        assert recorded.times("GET", "/asyncoperations/") == 2
+        taken = _free_name(about, step, address)
+        assert isinstance(taken, Conflict)
+        assert "cli000002 is taken: The storage account named cli000002 is already taken" in taken.message
+
+
+def test_a_data_factory_is_made(played: Any) -> None:
+    with played("aso/Test_Datafactory_v1api_CreationAndDeletion.yaml") as recorded:
+        factory = recorded.put(recorded.sent("/factories/asotestfehhun"))
+        assert (factory["name"], state_of(factory)) == ("asotestfehhun", "succeeded")
+
+
+def test_nodes_of_azure_ml_are_made_and_changed(played: Any) -> None:
+    with played("ml/test_compute_aml.yaml") as recorded:
+        for nth in range(2):
+            one = recorded.sent("/computes/testcomp007cc1", nth)
+            cluster = recorded.put(one)
+            assert state_of(cluster) == "succeeded"
+            scale = one.sent["properties"]["properties"]["scaleSettings"]
+            assert cluster["properties"]["properties"]["scaleSettings"]["maxNodeCount"] == scale["maxNodeCount"]
+        assert recorded.times("GET", "/computeOperationsStatus/") == 2
+
+
+def test_a_batch_endpoint_is_made_changed_and_deleted(played: Any) -> None:
+    with played("ml/test_batch_endpoint.yaml") as recorded:
+        for nth in range(2):
+            one = recorded.sent("/batchEndpoints/test-batch-ept-1223423-1", nth)
+            endpoint = recorded.put(one)
+            assert state_of(endpoint) == "succeeded"
+        assert outputs_of("batch_endpoint", endpoint)["scoring_uri"] == endpoint["properties"]["scoringUri"]
+        followed = recorded.followed(one)
+        followed.ended(recorded.arm.delete(followed.url))
+        followed.gone()
+        asked = [one for one in recorded.recording if "/mfeOperationsStatus/" in one.path]
+        assert recorded.times("GET", "/mfeOperationsStatus/") == len(asked) == 7  # Updating, at times, and Succeeded
+
+
+def test_an_online_endpoint_is_made_and_changed(played: Any) -> None:
+    with played("ml/test_online_endpoint_mir.yaml") as recorded:
+        endpoint = recorded.brought_about(recorded.sent("/onlineEndpoints/test-onl-endpt-000005-1"), "online_endpoint")
+        assert outputs_of("online_endpoint", endpoint)["scoring_uri"] == endpoint["properties"]["scoringUri"]
+        assert recorded.times("PUT", "/onlineEndpoints/") == 1
+        assert state_of(recorded.put(recorded.sent("/onlineEndpoints/test-onl-endpt-000005-1", 1))) == "succeeded"
+
+
+def test_a_job_of_azure_ml_is_begun(played: Any) -> None:
+    with played("ml/test_job_command_job_list.yaml") as recorded:
+        job = recorded.sent("/jobs/jobnamenumber_0")
+        recorded.arm.put(recorded.followed(job).url, job.sent)  # its Location is the job, which nobody has recorded
+        assert recorded.times("PUT", "/jobs/jobnamenumber_0") == 1
+        jobs = list(recorded.arm.every(f"{job.path.rpartition('/')[0]}?api-version=2026-05-01&listViewType=ActiveOnly"))
+        assert "jobnamenumber_0" in {each["name"] for each in jobs}
+
+
+def test_batch_ai_makes_a_cluster_and_sees_a_job_to_its_end(played: Any) -> None:
+    pytest.importorskip("azure.mgmt.batchai", reason="the extra batchai is not installed")
+    with played("batchai/test_batchai_auto_scale_scenario.yaml") as recorded:
+        workspace, experiment = recorded.sent("/workspaces/workspace"), recorded.sent("/experiments/experiment")
+        for one in (workspace, experiment):
+            begun = recorded.arm.put(recorded.followed(one).url, one.sent or {})
+            recorded.followed(one).ended(begun)
+            assert state_of(begun.result()) == "succeeded"
+        cluster = recorded.brought_about(recorded.sent("/clusters/cluster"), "batchai_cluster")
+        assert (state_of(cluster), cluster["properties"]["allocationState"]) == ("succeeded", "steady")
+        assert "adminUserPassword" not in cluster["properties"]["userAccountSettings"]
+        job = recorded.sent("/jobs/job")
+        begun = recorded.brought_about(job, "batchai_job")
+        assert begun["properties"]["executionState"] == "queued"
+        states = []
+        while states[-1:] != ["succeeded"]:
+            states.append(recorded.arm.get(recorded.followed(job).url)["properties"]["executionState"])
+        assert list(dict.fromkeys(states)) == ["queued", "running", "succeeded"]
+        assert recorded.times("GET", "/operationresults/") == 2

@@ -146,7 +146,11 @@ def test_a_variant_is_one_that_the_spec_allows():
 def test_the_referee_accepts_every_request(plan, referee):
     results = referee(plan)
     assert [result for result in results if result["status"] in ("FAIL", "unknown")] == []
-    assert sum(result["status"] == "ok" for result in results) == sum("request" in step for step in plan) > 8
+    assert (
+        sum(result["status"] == "ok" for result in results)
+        == sum("request" in step for step in plan)
+        > (5 if is_batch_ai(plan) else 8)
+    )
 
 
 # The SDKs ship TypedDicts of what they send: pydantic makes validators of them.
@@ -164,6 +168,8 @@ TYPED = {
     "Microsoft.DataFactory/factories": ("azure.mgmt.datafactory", "Factory"),
     "Microsoft.DataFactory/factories/pipelines": ("azure.mgmt.datafactory", "PipelineResource"),
     "Microsoft.DataFactory/factories/triggers": ("azure.mgmt.datafactory", "TriggerResource"),
+    "Microsoft.Databricks/accessConnectors": ("azure.mgmt.databricks", "AccessConnector"),
+    "Microsoft.Databricks/workspaces": ("azure.mgmt.databricks", "Workspace"),
     "Microsoft.KeyVault/vaults": ("azure.mgmt.keyvault", "VaultCreateOrUpdateParameters"),
     "Microsoft.Network/natGateways": ("azure.mgmt.network", "NatGateway"),
     "Microsoft.Network/networkInterfaces": ("azure.mgmt.network", "NetworkInterface"),
@@ -173,6 +179,12 @@ TYPED = {
     "Microsoft.Storage/storageAccounts": ("azure.mgmt.storage", "StorageAccountCreateParameters"),
     "Microsoft.Storage/storageAccounts/blobServices": ("azure.mgmt.storage", "BlobServiceProperties"),
     "Microsoft.Storage/storageAccounts/blobServices/containers": ("azure.mgmt.storage", "BlobContainer"),
+    "Microsoft.Web/serverfarms": ("azure.mgmt.web", "AppServicePlan"),
+    "Microsoft.Web/sites": ("azure.mgmt.web", "Site"),
+    "Microsoft.Web/sites/basicPublishingCredentialsPolicies": (
+        "azure.mgmt.web",
+        "CsmPublishingCredentialsPoliciesEntity",
+    ),
 }
 VALIDATORS = {}
 
@@ -217,7 +229,35 @@ def test_the_sdks_types_accept_every_body(plan):
         if type_ in TYPED:
             validator(type_).validate_python(known(body))
             judged += 1
-    assert judged >= 4
+    assert judged >= (0 if is_batch_ai(plan) else 4)  # its SDK is older than such types: see the next test
+
+
+def is_batch_ai(steps):
+    return any(step["kind"].startswith("batchai_") for step in steps)
+
+
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if "batchai" in name])
+def test_the_sdk_of_batch_ai_loses_nothing_of_a_body(variant):
+    """Its models drop what they do not know: what they were made from is what they send."""
+    models = pytest.importorskip("azure.mgmt.batchai.models", reason="azure-mgmt-batchai is not installed")
+    serialization = pytest.importorskip("msrest.serialization")
+    classes = {name: each for name, each in vars(models).items() if isinstance(each, type)}
+    into, out = serialization.Deserializer(classes), serialization.Serializer(classes)
+    judged = 0
+    for _, type_, _, body in requests(lowered(VARIANTS[variant])):
+        if type_ in CREATED_WITH:
+            name = CREATED_WITH[type_]
+            assert out.body(into(name, known(body)), name) == known(body)
+            judged += 1
+    assert judged == len(CREATED_WITH)
+
+
+CREATED_WITH = {
+    "Microsoft.BatchAI/workspaces": "WorkspaceCreateParameters",
+    "Microsoft.BatchAI/workspaces/clusters": "ClusterCreateParameters",
+    "Microsoft.BatchAI/workspaces/experiments/jobs": "JobCreateParameters",
+    "Microsoft.BatchAI/workspaces/fileServers": "FileServerCreateParameters",
+}
 
 
 @pytest.mark.parametrize(
@@ -243,6 +283,11 @@ def test_the_sdks_types_refuse_what_is_wrong(type_, place, value):
 
 CLIENTS = {  # resource type -> package, client, and what it is asked
     "Microsoft.Authorization/roleAssignments": ("authorization", "AuthorizationManagementClient", "role_assignments"),
+    "Microsoft.BatchAI/workspaces": ("batchai", "BatchAI", "workspaces"),
+    "Microsoft.BatchAI/workspaces/clusters": ("batchai", "BatchAI", "clusters"),
+    "Microsoft.BatchAI/workspaces/experiments": ("batchai", "BatchAI", "experiments"),
+    "Microsoft.BatchAI/workspaces/experiments/jobs": ("batchai", "BatchAI", "jobs"),
+    "Microsoft.BatchAI/workspaces/fileServers": ("batchai", "BatchAI", "file_servers"),
     "Microsoft.Compute/disks": ("compute", "ComputeManagementClient", "disks"),
     "Microsoft.Compute/virtualMachines": ("compute", "ComputeManagementClient", "virtual_machines"),
     "Microsoft.ContainerRegistry/registries": (
@@ -269,6 +314,8 @@ CLIENTS = {  # resource type -> package, client, and what it is asked
     "Microsoft.DataFactory/factories": ("datafactory", "DataFactoryManagementClient", "factories"),
     "Microsoft.DataFactory/factories/pipelines": ("datafactory", "DataFactoryManagementClient", "pipelines"),
     "Microsoft.DataFactory/factories/triggers": ("datafactory", "DataFactoryManagementClient", "triggers"),
+    "Microsoft.Databricks/accessConnectors": ("databricks", "AzureDatabricksManagementClient", "access_connectors"),
+    "Microsoft.Databricks/workspaces": ("databricks", "AzureDatabricksManagementClient", "workspaces"),
     "Microsoft.Insights/components": ("applicationinsights", "ApplicationInsightsManagementClient", "components"),
     "Microsoft.KeyVault/vaults": ("keyvault", "KeyVaultManagementClient", "vaults"),
     "Microsoft.ManagedIdentity/userAssignedIdentities": (
@@ -290,12 +337,19 @@ CLIENTS = {  # resource type -> package, client, and what it is asked
         "StorageManagementClient",
         "blob_containers",
     ),
+    "Microsoft.Web/serverfarms": ("web", "WebSiteManagementClient", "app_service_plans"),
+    "Microsoft.Web/sites": ("web", "WebSiteManagementClient", "web_apps"),
+    "Microsoft.Web/sites/basicPublishingCredentialsPolicies": ("web", "WebSiteManagementClient", "web_apps"),
+    "Microsoft.Web/sites/config": ("web", "WebSiteManagementClient", "web_apps"),
 }
 GETS = {  # where reading one is not called get(), or takes other than a name for each part of its type
     "resource_groups": ("get", 1),
     "storage_accounts": ("get_properties", 2),
     "blob_services": ("get_service_properties", 2),
     "blob_containers": ("get", 3),
+    "Microsoft.Web/sites/basicPublishingCredentialsPolicies": ("get_scm_allowed", 2),
+    "Microsoft.Web/sites/config": ("get_configuration", 2),
+    "file_servers": ("list_by_workspace", 2),
 }
 BY_ID = {f"Microsoft.MachineLearningServices/{each}" for each in MACHINE_LEARNING}  # the SDK's client is of 2020
 
@@ -326,9 +380,9 @@ def test_api_versions_are_what_the_installed_sdks_send(type_):
             return credentials.AccessTokenInfo("token", 2**40)
 
     operations = getattr(getattr(module, client)(Credential(), SUBSCRIPTION, transport=Recorder()), group)
-    method, names = GETS.get(group, ("get", type_.count("/") + 1))
+    method, names = GETS.get(type_) or GETS.get(group, ("get", type_.count("/") + 1))
     with pytest.raises(Sent) as sent:
-        getattr(operations, method)(*["group", "above", "name"][: names - 1], "name")
+        list(getattr(operations, method)(*["group", "above", "name"][: names - 1], "name"))
     assert f"api-version={API_VERSIONS[type_]}" in str(sent.value)
 
 
@@ -445,6 +499,10 @@ def test_nobody_comes_in_but_from_named_addresses(variant):
                     assert froms, rule
                     assert not {"*", "Internet", "Any", "0.0.0.0/0"} & set(strings(froms)), rule
                     assert own["destinationPortRange"] == "22", rule
+        if type_ == "Microsoft.BatchAI/workspaces/fileServers":
+            froms = properties["sshConfiguration"]["publicIPsToAllow"]
+            assert froms  # none named would be everybody
+            assert not {"*", "0.0.0.0/0"} & set(strings(froms))
         if type_ == "Microsoft.ContainerService/managedClusters":
             access = properties["apiServerAccessProfile"]
             ranges = access.get("authorizedIPRanges")

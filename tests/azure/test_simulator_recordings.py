@@ -30,10 +30,12 @@ CASSETTES = [
     "aso/Test_Networking_NetworkSecurityGroup_20240301_CRUD.yaml",
     "aso/Test_Networking_PublicIP_20240301_CRUD.yaml",
     "aso/Test_Resources_ResourceGroup_CRUD.yaml",
+    "batchai/test_batchai_auto_scale_scenario.yaml",
     "databricks/test_databricks_create_v2.yaml",
     "functionapp/test_functionapp_app_service_plan_linux.yaml",
     "ml/test_batch_endpoint.yaml",
     "ml/test_compute_aml.yaml",
+    "ml/test_job_command_job_list.yaml",
     "ml/test_online_endpoint_mir.yaml",
     "storage/test_create_storage_account_v2.yaml",
     "vm/test_vm_usage.yaml",
@@ -104,7 +106,8 @@ def skipped(name: str, one: Exchange) -> bool:
     """Requests that the simulator knows nothing of, and is not meant to."""
     return bool(
         re.search(
-            r"/deployments/|/upgradeProfiles/|/discovery|/offers/\w+/skus$|/jobs$|/managedVirtualNetworks", one.path
+            r"/deployments/|/upgradeProfiles/|/discovery|/offers/\w+/skus$|/jobs$|/datastores/|/managedVirtualNetworks",
+            one.path,
         )
     )
 
@@ -133,6 +136,10 @@ def unshown(one: Exchange, body: Any) -> Iterator[str]:
 
 RECORDED = """
 Microsoft.Authorization/roleAssignments: create delete
+Microsoft.BatchAI/workspaces: create
+Microsoft.BatchAI/workspaces/clusters: create
+Microsoft.BatchAI/workspaces/experiments: create
+Microsoft.BatchAI/workspaces/experiments/jobs: create
 Microsoft.Compute/virtualMachines: create delete update
 Microsoft.Compute/virtualMachines/extensions: create delete
 Microsoft.ContainerRegistry/registries: create delete update
@@ -147,6 +154,7 @@ Microsoft.MachineLearningServices/workspaces: create listKeys update
 Microsoft.MachineLearningServices/workspaces/batchEndpoints: create delete update
 Microsoft.MachineLearningServices/workspaces/computes: create delete update
 Microsoft.MachineLearningServices/workspaces/connections: create delete
+Microsoft.MachineLearningServices/workspaces/jobs: create
 Microsoft.MachineLearningServices/workspaces/onlineEndpoints: create delete update
 Microsoft.ManagedIdentity/userAssignedIdentities: create delete update
 Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials: create delete update
@@ -158,7 +166,7 @@ Microsoft.Network/publicIPAddresses: create delete update
 Microsoft.Network/virtualNetworks: create delete
 Microsoft.Network/virtualNetworks/subnets: create
 Microsoft.Resources/resourceGroups: create delete update
-Microsoft.Storage/storageAccounts: create
+Microsoft.Storage/storageAccounts: create listKeys
 Microsoft.Web/serverfarms: create
 """
 

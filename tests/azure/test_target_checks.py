@@ -66,6 +66,8 @@ CASES = [
     ("1-1", "vm: {ssh_key: key.pub, image: 'no:such:image:latest'}", None, "no image no:such:image:latest", "az vm image list"),
     ("2-5", "", change(taken={"customaidigits5a43ec0a"}), "is taken", "another `name`"),
     ("2-5", "", change(quota={"standardDDSv5Family": 5}), "6 more are needed", "ask for more"),
+    ("1-2", "", change(quota={"ml standardDDSv5Family": 7}), "Azure ML's quota: Standard DDSv5 Family Cluster Dedicated vCPUs in eastus: 8 more are needed, 0 of 7 are used", "ask for more"),
+    ("1-2", "", change(permissions=[]), "Microsoft.KeyVault/vaults/write", "Contributor"),
     ("2-5", 'cluster: {version: "1.99"}', None, "no Kubernetes 1.99", "customai"),
 ]  # fmt: skip
 

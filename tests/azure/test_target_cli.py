@@ -248,6 +248,16 @@ def test_no_token_and_no_secret_is_told_or_kept(on_azure: Remote, customai: Run,
         assert "Bearer" not in text
 
 
+def test_1_2_is_begun_seen_to_its_end_and_failed_jobs_are_exit_code_1(on_azure: Remote, customai: Run) -> None:
+    on_azure.here()
+    assert customai("deploy", "1-2", "--target", "azure", "--yes").returncode == 0
+    done = customai("train-multi", "run", "1-2", "-o", "json")
+    assert (done.returncode, json.loads(done.stdout)["result"]["accuracy"]) == (0, 0.97), done.stderr
+    on_azure.jobs(fails="no room on the node")
+    done = customai("train-multi", "run", "1-2")
+    assert (done.returncode, "no room on the node" in done.stderr) == (1, True)
+
+
 # Without any Azure.
 
 
@@ -323,22 +333,6 @@ def test_without_the_sdk_deploying_says_what_to_install(surroundings: Path, cust
     done = customai("deploy", "1-1", "--target", "azure", "--yes", env=env)
     assert done.returncode == 3
     assert "pip install 'customai[azure]'" in done.stderr
-
-
-def test_a_path_that_does_not_run_there_yet_says_which_do(surroundings: Path, customai: Run) -> None:
-    done = customai("plan", "2-1", "--target", "azure")
-    assert done.returncode == 3
-    assert "path 2-1 does not run on target azure yet" in done.stderr
-    assert "1-1, 1-2, 2-2, 2-4, 2-5, 2-6" in done.stderr
-
-
-def test_an_azure_block_where_it_means_nothing_is_wrong(surroundings: Path, customai: Run, tmp_path: Path) -> None:
-    customai("init", "2-3", "mine")
-    file = tmp_path / "mine" / "customai.yaml"
-    file.write_text(file.read_text(encoding="utf-8") + "\nazure: {}\n", encoding="utf-8")
-    done = customai("check", "mine")
-    assert done.returncode == 2
-    assert "azure: unknown key" in done.stderr
 
 
 @pytest.mark.parametrize("block", ["", "azure:\n", "azure: {}\n"])

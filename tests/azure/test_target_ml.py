@@ -21,6 +21,7 @@ ML = ".*/Microsoft.MachineLearningServices/workspaces"
 SCHEDULE = '\nschedule: "*/5 * * * *"\n'
 PATHS = {  # path -> (what is added to its spec, what one change is, and what is put again then)
     "1-2": ("", ("epochs: 60", "epochs: 61"), {"train"}),
+    "2-1": ("", ("replicas: 2", "replicas: 2\n  max_rows: 20"), {"deployment/version-1"}),
     "2-2": ("", ("traffic: 90", "traffic: 60|traffic: 10|traffic: 40"), {"traffic"}),
     "2-4": (SCHEDULE, ("*/5 * * * *", "*/10 * * * *"), {"factory/trigger", "schedule"}),
 }
@@ -119,6 +120,22 @@ def test_a_workspace_is_deleted_for_good_and_a_vault_is_brought_back(azure: Simu
     assert set(one.deploy().values()) == {"created"}
     modes = [e.body["properties"].get("createMode") for e in azure.log.of("PUT") if re.search("/vaults/[^/]+$", e.path)]
     assert modes == [None, "recover"]
+
+
+def test_a_workspaces_name_in_soft_delete_is_said_and_nothing_is_lost(azure: Simulator, deployment: Any) -> None:
+    one = deployment("1-2")
+    request = next(step for step in one.plan().steps if step.kind == "ml_workspace").inputs
+    id_ = request["url"].partition("?")[0]
+    azure.cloud.store.deleted[id_.lower()] = azure.cloud.seed(id_, {"location": "eastus"})
+    azure.cloud.store.remove(id_)
+    with pytest.raises(StepsFailed, match="is in soft-deleted state: recover it or purge it") as error:
+        one.deploy()
+    assert error.value.exit_code == 3
+    assert "soft delete" in error.value.hint
+    del azure.cloud.store.deleted[id_.lower()]  # purged
+    results = one.deploy()
+    assert {step for step, action in results.items() if action == "created"} >= {"workspace", "cluster", "train"}
+    assert results["storage"] == results["vault"] == "kept"
 
 
 @pytest.mark.slow

@@ -17,7 +17,6 @@ from customai.workloads.batch.rows import Batch, Layout, Refused, batch_of
 from customai.workloads.batch.storage import Folder
 from customai.workloads.scoring.tensors import DATATYPES
 
-SUFFIXES = (".csv",)
 SAMPLE = 2**20  # bytes that the columns' types are guessed from, where `columns` leaves it open
 BLOCK = 2**20
 MOST = 64 * 2**20  # bytes of a record: beyond it a quote was never closed

@@ -19,7 +19,6 @@ from customai.workloads.scoring.image import open_image, to_row
 from customai.workloads.scoring.signature import Tensor
 from customai.workloads.scoring.tensors import DATATYPES
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
 MOST_BYTES = 256 * 2**20  # of one file: more is no image that anybody wants decoded here
 MOST_AT_ONCE = 256
 BATCH_BYTES = 8 * 2**20

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from customai.workloads.batch.rows import Batch, Layout, batch_of
 from customai.workloads.batch.storage import Folder
 
-SUFFIXES = (".parquet", ".pq")
 BUFFER = 2**18  # bytes of each column that are read at a time
 
 

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -184,7 +184,7 @@ def counted(folder: Path) -> dict[str, int]:
     return {"rows": sum(rows for rows, _ in counts), "errors": sum(errors for _, errors in counts)}
 
 
-def count(file: Path) -> tuple[int, int]:
+def count(file: Path | BinaryIO) -> tuple[int, int]:
     """Rows, and those in error, as a file's footer tells them."""
     with pq.ParquetFile(file) as read:
         place, errors = read.metadata.num_columns - 1, 0  # `error` is the last

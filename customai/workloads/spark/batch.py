@@ -25,7 +25,7 @@ from customai.workloads.spark.dataset import Dataset
 from customai.workloads.spark.progress import Progress
 from customai.workloads.spark.request import BatchRequest
 from customai.workloads.spark.scorer import OnnxScorer, PipelineScorer, check_keep, prepared
-from customai.workloads.spark.session import Unreadable, check, in_our_words, session
+from customai.workloads.spark.session import EXISTING, Unreadable, address, check, in_our_words, session
 from customai.workloads.spark.summary import judged, summary_of, would
 
 SPLIT = 32 * 2**20  # bytes of a task: scoring is work, and what is lost when a machine goes are tasks
@@ -41,9 +41,14 @@ def work(run: Run, arguments: list[str]) -> dict[str, Any]:
         place = arguments.index(REHEARSE)
         found: dict[str, Any] = rehearse(run, arguments[:place], float(arguments[place + 1]))
         return found
-    check("onnxruntime")
     request = BatchRequest.from_json(arguments[0])
-    job = Job(run, request, Path(arguments[1]) if request.scorer == "onnx" else None)
+    model = Path(arguments[1]) if request.scorer == "onnx" else None
+    if request.master == EXISTING:
+        from customai.workloads.spark.shared import SharedJob
+
+        return SharedJob(run, request, model).score()
+    check("onnxruntime")
+    job = Job(run, request, model)
     return job.dry_run() if DRY_RUN in arguments else job.score()
 
 
@@ -204,8 +209,9 @@ def _split(spark: Any, data: Dataset) -> int:
 
 def read(spark: Any, data: Dataset, files: Sequence[str], request: BatchRequest) -> Any:
     """Files of the data set as a DataFrame; a CSV's values stay texts until each is looked at."""
-    reader = spark.read.option("basePath", data.root if Path(data.root).is_dir() else str(Path(data.root).parent))
-    paths = [f"file://{file}" for file in files]
+    root = data.root if Path(data.root).is_dir() else str(Path(data.root).parent)
+    reader = spark.read.option("basePath", root)
+    paths = [address(file) for file in files]
     if data.format == "parquet":
         return reader.parquet(*paths)
     reader = reader.option("header", True).option("sep", request.delimiter).option("mode", "PERMISSIVE")
@@ -226,7 +232,7 @@ def write(
     """Scores a DataFrame into a folder of Parquet files."""
     scored = scorer.score(prepared(frame, scorer.features, keep, nulls=nulls, corrupt=corrupt), keep)
     writer = scored.write.mode(mode)
-    (writer.partitionBy(*by) if by else writer).parquet(f"file://{folder}")
+    (writer.partitionBy(*by) if by else writer).parquet(address(folder))
 
 
 if __name__ == "__main__":

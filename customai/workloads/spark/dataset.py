@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import difflib
 import gzip
+import io
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from customai.errors import SpecError
-from customai.workloads.batch.storage import of
+from customai.workloads.batch.storage import Entry, Folder, of
 
 NUMBER, TEXT, OTHER = "number", "text", "other"
 ENDINGS = {"parquet": (".parquet", ".parq"), "csv": (".csv", ".csv.gz", ".tsv")}
@@ -67,25 +69,33 @@ class Dataset:
                 raise SpecError(f"column {name} is {self.columns[name]}, the model takes {kind}", where=self.root)
 
 
-def look(place: str, format_: str, delimiter: str, features: Mapping[str, str]) -> Dataset:
+def look(
+    place: str,
+    format_: str,
+    delimiter: str,
+    features: Mapping[str, str],
+    where: tuple[Folder, str | None] | None = None,
+) -> Dataset:
     """Looks into every file, at its columns and its number of rows.
 
     Args:
-        place: a folder or a file of this machine.
+        place: a folder or a file.
         format_: parquet, csv, or auto: what there is most of.
         features: column -> number | text: a file in which one of them is something else is set aside.
+        where: what opens the files, and the one that is meant; found by itself on this machine.
 
     Raises:
         SpecError: there is nothing to read.
     """
-    folder, single = of(place)
-    names = [single] if single else [entry.name for entry in folder.entries()]
-    format_ = format_ if format_ != "auto" else _most(names)
-    paths = [str(folder.path(name)) for name in names if single or name.lower().endswith(ENDINGS[format_])]
-    if not paths:
+    folder, single = where or of(place)
+    entries = [folder.entry(single)] if single else folder.entries()
+    format_ = format_ if format_ != "auto" else _most([entry.name for entry in entries])
+    entries = [entry for entry in entries if single or entry.name.lower().endswith(ENDINGS[format_])]
+    if not entries:
         raise SpecError(f"there are no {format_} files", where=place, hint=f"looked for {', '.join(ENDINGS[format_])}")
+    seen = _parquet if format_ == "parquet" else _csv
     with ThreadPoolExecutor(THREADS) as pool:
-        found = list(pool.map(_parquet if format_ == "parquet" else lambda path: _csv(path, delimiter), paths))
+        found = list(pool.map(lambda entry: seen(folder, entry, delimiter), entries))
     first = next((file for file in found if file.columns is not None), None)
     if first is None or first.columns is None:
         raise SpecError(f"none of the {len(found)} files can be read: {found[0].wrong}", where=found[0].path)
@@ -102,12 +112,18 @@ def _most(names: list[str]) -> str:
     return max(ENDINGS, key=lambda format_: sum(name.lower().endswith(ENDINGS[format_]) for name in names))
 
 
-def _parquet(path: str) -> File:
+def _path(folder: Folder, entry: Entry) -> str:
+    """What Spark knows the file by."""
+    return folder.path(entry.name) or f"{folder.where.rstrip('/')}/{entry.name}"
+
+
+def _parquet(folder: Folder, entry: Entry, _delimiter: str) -> File:
+    path = _path(folder, entry)
+    if entry.size == 0:
+        return File(path, wrong="it is empty")
     try:
-        read = pq.ParquetFile(path)
+        read = pq.ParquetFile(folder.path(entry.name) or folder.open(entry.name))
     except (pa.ArrowException, OSError) as error:
-        if Path(path).stat().st_size == 0:
-            return File(path, wrong="it is empty")
         return File(path, wrong=f"not a whole Parquet file: {str(error).splitlines()[0]}")
     with read:
         return File(path, read.metadata.num_rows, {field.name: _kind(field.type) for field in read.schema_arrow})
@@ -122,10 +138,10 @@ def _kind(type_: pa.DataType) -> str:
     return TEXT if is_text else NUMBER if pa.types.is_boolean(type_) else OTHER
 
 
-def _csv(path: str, delimiter: str) -> File:
-    opened = gzip.open if path.endswith(".gz") else open
+def _csv(folder: Folder, entry: Entry, delimiter: str) -> File:
+    path = _path(folder, entry)
     try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+        with folder.open(entry.name) as raw, io.TextIOWrapper(_plain(raw, path), "utf-8-sig", newline="") as file:
             header = next(csv.reader(file, delimiter=delimiter), None)
             first = next(file, None)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
@@ -135,9 +151,13 @@ def _csv(path: str, delimiter: str) -> File:
     return File(path, 0 if first is None else None, dict.fromkeys(header, TEXT))
 
 
+def _plain(raw: BinaryIO, path: str) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(raw)) if path.endswith(".gz") else raw
+
+
 def _partitions(root: str, path: str) -> dict[str, str]:
     """The columns that Spark reads from the folders' names: day=2026-11-24."""
-    between = Path(path).relative_to(root).parent.parts
+    between = PurePath(path).relative_to(root).parent.parts
     return {part.partition("=")[0]: OTHER for part in between if "=" in part}
 
 

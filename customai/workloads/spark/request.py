@@ -22,7 +22,7 @@ class Request:
         columns: of a model that takes one matrix, in its order; the others name their columns themselves.
         keep: columns carried to the output.
         nulls: error | nan: what a missing feature is.
-        master: local[*], local[2], spark://host:7077, ...
+        master: local[*], local[2], spark://host:7077, ...; existing: the session that is there
         memory: the driver's, as Spark writes it: 2g.
         conf: further settings of Spark.
     """

@@ -150,9 +150,11 @@ class PipelineScorer:
     def load(cls, folder: str, labels: tuple[str, ...]) -> PipelineScorer:
         from pyspark.ml import PipelineModel
 
-        if not (Path(folder) / "metadata").is_dir():
+        from customai.workloads.spark.session import address
+
+        if "://" not in folder and not (Path(folder) / "metadata").is_dir():
             raise NotFound("this is not a saved SparkML pipeline", where=folder, hint="PipelineModel.save makes one")
-        model = PipelineModel.load(f"file:{folder}")
+        model = PipelineModel.load(address(folder))
         return cls(model, inputs_of(model), labels, model.stages[-1].hasParam("probabilityCol"))
 
     @property
@@ -202,7 +204,8 @@ def prepared(
         wrong.append(f.when(f.col(corrupt).isNotNull(), line))
     for (name, kind), place in zip(features.items(), places(features), strict=True):
         raw = f.col(f"`{name}`")
-        value = raw if kind == TEXT else raw.cast("double") if given[name] != "string" else raw.try_cast("double")
+        number = raw.cast("double") if given[name] != "string" else f.expr(f"try_cast(`{name}` as double)")
+        value = raw if kind == TEXT else number
         missing = (
             value.isNull()
             if kind == TEXT or given[name] not in ("double", "float")

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from customai.errors import CustomAIError, NoQuota, NotInstalled, RunFailed, TargetError
 
 LOGGING = Path(__file__).with_name("log4j2.properties")
+EXISTING = "existing"  # a master: the session that is there already, which is somebody else's to configure and stop
 JAVA = 17  # the oldest that Spark 4 runs on
 LATEST_JAVA = 21  # the newest it is tested with: a later one is tried, and named if Spark does not start
 REACH = 5.0  # seconds for a master to take a connection
@@ -26,11 +27,13 @@ INSTALL = "pip install 'customai[spark]'"
 ARROW_ROWS = 16_384  # rows that go to Python at once: large enough to be quick, small enough to stay in the cache
 
 
-def check(*modules: str) -> None:
+def check(*modules: str, master: str = "") -> None:
     """Raises NotInstalled where Spark, Java or one of the modules is missing or too old."""
     missing = [module for module in ("pyspark", "pyarrow", *modules) if find_spec(module) is None]
     if missing:
         raise NotInstalled(f"Spark needs what is not installed here: {', '.join(missing)}", hint=INSTALL)
+    if master == EXISTING:
+        return
     java = java_program()
     version = java_version(java)
     if version < JAVA:
@@ -70,6 +73,10 @@ def _java_hint() -> str:
 @contextlib.contextmanager
 def session(name: str, *, master: str = "local[*]", conf: Mapping[str, str] | None = None) -> Iterator[Any]:
     """A SparkSession that is stopped in the end; whatever Spark raises inside comes out as an error of ours."""
+    if master == EXISTING:
+        with in_our_words(), _existing(conf or {}) as there:
+            yield there
+        return
     check()
     _reach(master)
     from pyspark.sql import SparkSession
@@ -87,6 +94,24 @@ def session(name: str, *, master: str = "local[*]", conf: Mapping[str, str] | No
         finally:
             with contextlib.suppress(Exception):  # what counts was said before
                 spark.stop()
+
+
+@contextlib.contextmanager
+def _existing(conf: Mapping[str, str]) -> Iterator[Any]:
+    """The cluster's own session, with what can be set while it runs."""
+    from pyspark.sql import SparkSession
+
+    spark = SparkSession.builder.getOrCreate()
+    ours = {"spark.sql.execution.arrow.maxRecordsPerBatch": str(ARROW_ROWS), "spark.sql.session.timeZone": "UTC"}
+    for key, value in (ours | dict(conf)).items():
+        if key.startswith("spark.sql."):
+            spark.conf.set(key, value)
+    yield spark
+
+
+def address(path: object) -> str:
+    """A path as Spark is to be told it. Databricks' volumes have one everywhere, and Spark knows it as it stands; so do URLs."""
+    return str(path) if str(path).startswith("/Volumes/") or "://" in str(path) else f"file://{path}"
 
 
 def _reach(master: str) -> None:
@@ -145,14 +170,16 @@ def _is_sparks(error: Exception) -> bool:
 def translated(error: Exception, where: str = "") -> CustomAIError:
     """Spark's exception as an error of ours: what happened, where, and what to do."""
     text, whole = innermost(error), "\n".join(_causes(error))
-    if found := re.search(r"\[FAILED_READ_FILE[^\]]*\].*?file:(?://)?(/\S+?)\.?(?:\s|$)", whole):
-        return Unreadable(unquote(found[1]), text)
+    if found := re.search(UNREAD, whole):
+        return Unreadable(re.sub("^(file|dbfs):(//)?/", "/", unquote(found[1])), text)
     for pattern, kind, message, hint in KNOWN:
         if re.search(pattern, whole):
             return kind(message.format(text=text), where=where, hint=hint)
     return RunFailed(f"Spark failed: {text}", where=where)
 
 
+# Spark 4 gives the error a name, Spark 3.5 does not.
+UNREAD = r"(?:\[FAILED_READ_FILE[^\]]*\]|rror while reading file).*?((?:file|dbfs|abfss?|wasbs?):/\S+?)\.?(?:\s|$)"
 # What Spark says, and what we say instead.
 KNOWN: tuple[tuple[str, type[CustomAIError], str, str], ...] = (
     (

@@ -14,7 +14,10 @@ What is where:
     cloud.py    PUT, PATCH, GET, DELETE, POST, and operations that go on; lazy in time, one lock
     reads.py    what is read and is no resource, lists, polls            view.py  a resource as a GET shows it
     faults.py   what goes wrong, by rule       log.py      every request
+    jobs.py     jobs of Azure ML: states, run history, what they leave; invocations of a batch endpoint
+    web.py      apps of Functions, and the place that their code is published to
     runs.py     builds of a registry           kubernetes.py  the API of clusters (kubernetes_apply.py, kubernetes_life.py)
+    databricks.py  the API of Databricks workspaces
     server.py   HTTP, hooks, faults            control.py  the same from another process (python -m tests.azure.simulator)
     recordings.py  real traffic, sent again    samples.py  small bodies for tests
 """

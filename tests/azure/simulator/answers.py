@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import kubernetes, runs
+from . import jobs, kubernetes, runs, web
 from .catalog import made_up
 from .errors import ArmError
 from .filled import without_nulls
@@ -155,6 +155,9 @@ def trigger_stopped(cloud: Cloud, resource: Resource, request: Request) -> Answe
 
 
 ANSWERS: dict[str, Callable[[Cloud, Resource, Request], Answer]] = {
+    "site_settings": web.settings,
+    "job_canceled": jobs.canceled,
+    "written": jobs.written,
     "kubeconfig": kubeconfig,
     "run_command": run_command,
     "cluster_command": cluster_command,

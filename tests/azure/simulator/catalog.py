@@ -115,6 +115,16 @@ ROLES = {
         ["Microsoft.Storage/storageAccounts/blobServices/*"],
         [],
     ),
+    "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": (
+        "Storage Blob Data Owner",
+        ["Microsoft.Storage/storageAccounts/blobServices/*"],
+        [],
+    ),
+    "3913510d-42f4-4e42-8a64-420c390055eb": (
+        "Monitoring Metrics Publisher",
+        ["Microsoft.Insights/Register/Action"],
+        [],
+    ),
     "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": (
         "Storage Blob Data Reader",
         ["Microsoft.Storage/storageAccounts/blobServices/*/read"],

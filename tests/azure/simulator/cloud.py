@@ -9,9 +9,11 @@ from collections.abc import Callable
 
 from . import answers, lists, reads
 from .catalog import Catalog
+from .databricks import Databricks
 from .effects import Effects
 from .errors import ArmError
 from .ids import GROUPS, Place, parent_of, place
+from .jobs import Jobs
 from .kubernetes import Kubernetes
 from .messages import Answer, Body, Request, Times, Twist, refusal
 from .nesting import Nesting, own
@@ -22,6 +24,7 @@ from .shapes import Shape, Type
 from .state import Resource, Store
 from .table import TYPES
 from .view import View, etag
+from .web import Publishing
 
 
 class Cloud:
@@ -35,12 +38,16 @@ class Cloud:
         self.effects = Effects(self.store, self.view)
         self.runs = Runs(self.clock, lambda: self.times.plain(120))
         self.kubernetes: Kubernetes = Kubernetes(self)
+        self.databricks: Databricks = Databricks(self)
         self.lock = threading.RLock()
         self.principal_tries = 0  # how often a role assignment meets PrincipalNotFound, for each identity
         self.tries: dict[str, int] = {}
         self.registering: dict[str, float] = {}  # namespace -> when it will be registered
         self.page_size = 100
         self.uploads: dict[str, bytes] = {}
+        self.publishing = Publishing()
+        self.jobs = Jobs(self.clock, lambda: self.times.plain(600), self.store, self.uploads)
+        self.view.jobs = self.jobs
         if not self.catalog.registered:
             self.catalog.registered = {row.name.split("/")[0].lower() for row in TYPES.values()}
 
@@ -54,6 +61,7 @@ class Cloud:
 
     def settle(self) -> None:
         self.operations.settle()
+        self.jobs.settle()
         for namespace in [name for name, when in self.registering.items() if when <= self.clock()]:
             del self.registering[namespace]
             self.catalog.registered.add(namespace)

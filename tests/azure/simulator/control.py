@@ -4,6 +4,8 @@ GET    /_simulator/log                    every request, as Entry's fields
 DELETE /_simulator/log
 GET    /_simulator/resources              id -> body, of everything that stands
 PUT    /_simulator/times                  fields of Times
+PUT    /_simulator/jobs                   fields of Jobs
+PUT    /_simulator/view                   where blobs and Azure ML's own services are: here
 PUT    /_simulator/catalog                fields of Catalog (quota, registered, taken, caller, ...), principal_tries, page_size
 POST   /_simulator/faults                 {"fault": "throttled", ...its arguments}; error: {"status", "code", "message"}
 DELETE /_simulator/faults
@@ -45,6 +47,15 @@ def _times(simulator: Simulator, body: dict[str, Any]) -> None:
         setattr(simulator.cloud.times, name, value)
 
 
+def _jobs(simulator: Simulator, body: dict[str, Any]) -> None:
+    for name, value in body.items():
+        setattr(simulator.cloud.jobs, name, value)
+
+
+def _view(simulator: Simulator, _: Any) -> None:
+    simulator.cloud.view.blobs, simulator.cloud.view.ml = f"{simulator.url}/_blob", simulator.url
+
+
 def _catalog(simulator: Simulator, body: dict[str, Any]) -> None:
     for name, value in body.items():
         target = simulator.cloud if name in OF_THE_CLOUD else simulator.cloud.catalog
@@ -63,6 +74,8 @@ ORDERS: dict[str, Callable[[Simulator, Any], Any]] = {
     "DELETE log": lambda simulator, _: simulator.log.clear(),
     "GET resources": _resources,
     "PUT times": _times,
+    "PUT jobs": _jobs,
+    "PUT view": _view,
     "PUT catalog": _catalog,
     "POST faults": _fault,
     "DELETE faults": lambda simulator, _: simulator.calm(),
@@ -86,6 +99,13 @@ class Remote:
 
     def times(self, **fields: Any) -> None:
         self.ask("PUT", "times", fields)
+
+    def jobs(self, **fields: Any) -> None:
+        self.ask("PUT", "jobs", fields)
+
+    def here(self) -> None:
+        """Blobs and Azure ML's own services are at the simulator, too."""
+        self.ask("PUT", "view", {})
 
     def catalog(self, **fields: Any) -> None:
         self.ask("PUT", "catalog", fields)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+BATCH_AI_TIMES = dict.fromkeys(("creationTime", "provisioningStateTransitionTime"), "2001-02-03T04:05:06Z")
+
 DEFAULTS: dict[str, dict[str, Any]] = {
     "microsoft.network/virtualnetworks": {"properties": {"virtualNetworkPeerings": [], "enableDdosProtection": False}},
     "microsoft.network/virtualnetworks/subnets": {
@@ -186,6 +188,45 @@ DEFAULTS: dict[str, dict[str, Any]] = {
             "encryption": {"keySource": "Microsoft.Storage"},
             "accessTier": "Hot",
         },
+    },
+    "microsoft.batchai/workspaces": {"properties": BATCH_AI_TIMES},
+    "microsoft.batchai/workspaces/experiments": {"properties": BATCH_AI_TIMES},
+    "microsoft.batchai/workspaces/clusters": {
+        "properties": BATCH_AI_TIMES
+        | {
+            "allocationState": "steady",
+            "allocationStateTransitionTime": "2001-02-03T04:05:06Z",
+            "currentNodeCount": 0,
+            "nodeStateCounts": dict.fromkeys(
+                (f"{state}NodeCount" for state in ("running", "idle", "unusable", "preparing", "leaving")), 0
+            ),
+            "vmPriority": "dedicated",
+            "scaleSettings": {"autoScale": {"initialNodeCount": 0}},
+            "virtualMachineConfiguration": {
+                "imageReference": {
+                    "publisher": "microsoft-dsvm",
+                    "offer": "azureml",
+                    "sku": "runtime",
+                    "version": "latest",
+                }
+            },
+        }
+    },
+    "microsoft.batchai/workspaces/experiments/jobs": {
+        "properties": BATCH_AI_TIMES
+        | {
+            "schedulingPriority": "normal",
+            "toolType": "custom",
+            "constraints": {"maxWallClockTime": "P150D", "maxAttempts": 1},
+            "executionState": "queued",
+            "executionStateTransitionTime": "2001-02-03T04:05:06Z",
+            "executionInfo": {"startTime": "2001-02-03T04:05:06Z"},
+            "experimentName": "",
+            "jobOutputDirectoryPathSegment": "",
+            "maxJobDurationSeconds": 2592000,
+            "cleanupNodeBeforeRun": False,
+            "cleanupNodeAfterRun": False,
+        }
     },
     "microsoft.keyvault/vaults": {
         "tags": {},

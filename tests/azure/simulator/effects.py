@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import errors
+from . import errors, web
 from .errors import ArmError
 from .ids import GROUPS, Place, parent_of, place
 from .shapes import Type
@@ -36,6 +36,8 @@ class Effects:
                     "properties": {"diskSizeGB": disk.get("diskSizeGB"), "diskState": "Attached"},
                 },
             )
+        elif name == "Microsoft.Databricks/workspaces":
+            self._databricks(resource)
         elif name == "Microsoft.ContainerService/managedClusters":
             own = self.view.of(resource)["properties"]
             group = f"/subscriptions/{resource.id.split('/')[2]}/resourceGroups/{own['nodeResourceGroup']}"
@@ -47,17 +49,45 @@ class Effects:
             )
             for one in self.store.children(resource.key, f"{name}/agentPools"):
                 one.stands, one.state = True, "Succeeded"
+        elif name == web.SITES:
+            for part, properties in web.PARTS.items():
+                key = f"{resource.id}/{part}"
+                if self.store.get(key.lower()) is None:
+                    kind = f"{name}/{part.partition('/')[0]}"
+                    self._own(resource, key, {"properties": dict(properties)}, kind)
 
-    def _own(self, owner: Resource, identifier: str, body: Body) -> None:
+    def _databricks(self, resource: Resource) -> None:
+        """It has a group of its own, and puts rules into the security groups of its subnets."""
+        own = resource.asked.get("properties", {})
+        if "managedResourceGroupId" in own:
+            self._own(
+                resource, own["managedResourceGroupId"], {"location": resource.location, "managedBy": resource.id}
+            )
+        vnet = own.get("parameters", {}).get("customVirtualNetworkId", {}).get("value", "")
+        for subnet in self.store.children(vnet.lower(), "Microsoft.Network/virtualNetworks/subnets"):
+            group = subnet.asked.get("properties", {}).get("networkSecurityGroup", {}).get("id")
+            if group is not None:
+                rule = (
+                    f"{group}/securityRules/Microsoft.Databricks-workspaces_UseOnly_databricks-worker-to-worker-inbound"
+                )
+                body = {"properties": {"access": "Allow", "direction": "Inbound", "priority": 100, "protocol": "*"}}
+                row = TYPES["microsoft.network/networksecuritygroups/securityrules"]
+                self.store.resources.setdefault(
+                    rule.lower(), Resource(rule, row, body, resource.made, "Succeeded", stands=True)
+                )
+
+    def _own(self, owner: Resource, identifier: str, body: Body, kind: str = "") -> None:
         key = identifier.lower()
         if key not in self.store.resources:
-            kind = GROUPS if "/providers/" not in key else "/".join(key.split("/providers/")[1].split("/")[:2])
+            kind = kind.lower() or (
+                GROUPS if "/providers/" not in key else "/".join(key.split("/providers/")[1].split("/")[:2])
+            )
             made = Resource(
                 identifier,
                 TYPES[kind],
                 body,
                 owner.made,
-                None if "managedidentity" in kind else "Succeeded",
+                None if "managedidentity" in kind or "sites/" in kind else "Succeeded",
                 stands=True,
             )
             self.store.resources[key] = made

@@ -41,6 +41,13 @@ def not_found(type_name: str, name: str, group: str) -> ArmError:
     )
 
 
+def not_found_by_batch_ai(kind: str, name: str) -> ArmError:
+    """As recorded of clusters and jobs."""
+    word = {"clusters": "Cluster", "jobs": "Job", "fileservers": "FileServer"}.get(kind, kind.rstrip("s").capitalize())
+    what = "managed compute cluster" if word == "Cluster" else f"{word.lower()} {name}"
+    return ArmError(404, f"{word}NotFound", f"The specified {what} is not found")
+
+
 def _behind_the_gateway(message: str, what: str, subcode: str) -> ArmError:
     details = [{"code": "Unspecified", "message": f"rpc error: code = NotFound desc = {what} not found"}]
     return ArmError(404, "NotFound", message, flat=True, details=details, subcode=subcode)

@@ -200,7 +200,14 @@ def _batch_endpoint(key: str, made: int, body: Body, tenant: str) -> Body:
     return {"scoringUri": f"https://{body['name']}.{body['location']}.inference.ml.azure.com/jobs"}
 
 
+def _insights(key: str, made: int, body: Body, tenant: str) -> Body:
+    number = made_up(key, made, "insights")
+    at = f"https://{body['location']}-1.in.applicationinsights.azure.com/"
+    return {"InstrumentationKey": number, "ConnectionString": f"InstrumentationKey={number};IngestionEndpoint={at}"}
+
+
 READ_ONLY: dict[str, Filler] = {
+    "microsoft.insights/components": _insights,
     "microsoft.network/virtualnetworks": _network,
     "microsoft.network/networksecuritygroups": _security_group,
     "microsoft.network/publicipaddresses": _network,
@@ -219,7 +226,14 @@ READ_ONLY: dict[str, Filler] = {
     "microsoft.machinelearningservices/workspaces/batchendpoints": _batch_endpoint,
 }
 
+
+def _databricks(key: str, made: int, body: Body, tenant: str) -> Body:
+    number = int(made_up(key, made, "workspace")[:8], 16)
+    return {"workspaceId": str(number), "workspaceUrl": f"adb-{number}.7.azuredatabricks.net"}
+
+
 LATE: dict[str, Filler] = {
+    "microsoft.databricks/workspaces": _databricks,
     "microsoft.network/publicipaddresses": _public_address,
     "microsoft.compute/virtualmachines": _machine_disk,
     "microsoft.containerservice/managedclusters": _cluster_stands,

@@ -77,6 +77,8 @@ class Operations:
             headers["Location"] = self._url(operation, how.results, request) + ("&monitor=true" if how.monitor else "")
         if shape.where and resource is not None:
             headers["Location"] = (request.base if shape.long else "") + resource.id
+        if shape.itself and resource is not None:
+            headers["Location"] = f"{request.base}{resource.id}?api-version={request.api_version}"
         return Answer(shape.status, self.view.of(resource) if shape.body and resource is not None else None, headers)
 
     def poll(self, request: Request) -> Answer | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import lists, runs
+from . import jobs, lists, runs, web
 from .errors import ArmError
 from .messages import Answer, Body, Request
 from .rules import MACHINES
@@ -22,11 +22,13 @@ L = r"/locations/(?P<location>[^/]+)"
 
 
 def read(cloud: Cloud, request: Request) -> Answer | None:
+    if request.path.startswith("/api/"):
+        return cloud.databricks.handle(request)
     path = request.path.rstrip("/")
     for method, pattern, answer in ROUTES:
         found = pattern.fullmatch(path)
         if found and method == request.method:
-            if not path.startswith("/_"):
+            if not path.startswith(("/_", "/history/")):
                 cloud.rules.well_formed(request.api_version, found.groupdict().get("subscription") or "")
             result = answer(cloud, request, found)
             return result if isinstance(result, Answer) else Answer(200, result)
@@ -312,5 +314,16 @@ ROUTES = [
         for method in ("GET", "PATCH", "POST", "DELETE")
     ),
     _route("PUT", "/_blob/(?P<name>.+)", runs.blob),
-    _route("GET", "/_blob/(?P<name>.+)", runs.blob),
+    _route("POST", "/_scm/(?P<app>[^/]+)/api/publish", web.publish),
+    _route("GET", "/_scm/(?P<app>[^/]+)/api/deployments/(?P<id>[^/]+)", web.deployment),
+    _route("GET", "/_scm/(?P<app>[^/]+)/api/deployments/(?P<id>[^/]+)/log", web.log),
+    _route("GET", "/_blob/(?P<name>.+)", jobs.blobs),
+    _route("POST", "/_inference/(?P<name>[^/]+)/jobs", jobs.invoke),
+    _route("POST", "/_inference/(?P<name>[^/]+)/score", jobs.score),
+    _route("GET", "/_inference/(?P<name>[^/]+)", lambda *_: Answer(404)),
+    _route(
+        "GET",
+        r"/history/v1\.0(?P<workspace>/.+)/runs/(?P<run>[^/]+)/(?P<what>details|children)",
+        jobs.history,
+    ),
 ]

@@ -99,7 +99,12 @@ class Replay:
             if group and group not in met and not begins:
                 self.cloud.seed(group, {"location": self._home(recording, group)})
             met.add(group)
-            if where.type not in TYPES or where.tail or where.key in met:
+            if where.type not in TYPES or where.key in met:
+                continue
+            if where.tail:
+                if one.method == "POST" and one.status == 200:  # an action on what no request has made
+                    self.cloud.seed(where.id, {"location": self._home(recording, group)})
+                    met.add(where.key)
                 continue
             above = parent_of(where.key)
             if above and above not in met and place(above).type in TYPES and self.cloud.store.get(above) is None:

@@ -21,6 +21,7 @@ ROLES = "microsoft.authorization/roleassignments"
 EXTENSIONS = "microsoft.compute/virtualmachines/extensions"
 CREDENTIALS = "microsoft.managedidentity/userassignedidentities/federatedidentitycredentials"
 ENDPOINTS = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints"
+BATCH_AI = "microsoft.batchai/"
 POOLS = "Microsoft.ContainerService/managedClusters/agentPools"
 
 
@@ -102,6 +103,8 @@ class Rules:
         if where.key in self.store.lately:
             self.store.lately.discard(where.key)
             return errors.cluster_not_found(where.name, where.subscription, where.group)
+        if where.type.startswith(BATCH_AI):
+            return errors.not_found_by_batch_ai(where.type.rpartition("/")[2], where.name)
         by_type = {
             GROUPS: lambda: errors.group_not_found(where.name),
             ROLES: lambda: ArmError(404, "RoleAssignmentNotFound", f"The role assignment '{where.name}' is not found."),

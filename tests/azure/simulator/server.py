@@ -44,6 +44,7 @@ class Simulator:
         self.after: list[Hook] = []  # called when it is handled and its answer is not yet sent
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.simulator = self
+        self.cloud.view.databricks = self.url.removeprefix("http://")
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 

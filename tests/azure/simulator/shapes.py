@@ -19,6 +19,7 @@ class Shape:
     retry_after: float | None = None  # seconds, as recorded
     end: int = 200  # what polling Location answers in the end
     where: bool = False  # a Location header that is only the resource's path, and means nothing
+    itself: bool = False  # a Location header that is the resource's whole URL
 
     @property
     def long(self) -> bool:

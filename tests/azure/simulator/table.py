@@ -17,6 +17,8 @@ AKS_DELETE = Shape(202, operation=True, location=True, state="Deleting", body=Fa
 ML_DELETE = Shape(202, operation=True, location=True, state="Deleting", body=False)
 UPDATED = Shape(200, operation=True, state="Updating")
 PLAIN = at_once(200, state=None)
+BATCH_AI_PUT = Shape(202, operation=True, location=True, state="Creating", body=False)
+BATCH_AI_DELETE = Shape(202, operation=True, location=True, state="Deleting", body=False)
 
 
 def _network(name: str, retry_after: float = 1, after_delete: float = 10, **more: object) -> Type:
@@ -314,12 +316,13 @@ ROWS = [
     ),
     Type(
         "Microsoft.MachineLearningServices/workspaces/jobs",
-        at_once(201, state=None),
+        at_once(201, state=None, itself=True),
         at_once(200, state=None),
         GONE,
         rule=r"^[\w-]{1,255}$",
         located=False,
         checks=False,
+        actions={"cancel": Action(PLAIN, answer="job_canceled")},
     ),
     Type("Microsoft.Insights/components", PLAIN, PLAIN, GONE, rule=r"^[\w().-]{1,260}$", checks=False),
     Type("Microsoft.Storage/storageAccounts/blobServices", PLAIN, PLAIN, GONE, located=False),
@@ -360,6 +363,7 @@ ROWS = [
             ML_DELETE,
             checks=False,
             poll=Poll("mfeOperationsStatus", "mfeOperationResults", going="Updating"),
+            actions={"getLogs": Action(PLAIN, answer="written")},
             seconds=(60, 20, 60),
         )
         for name in ("batchEndpoints", "batchEndpoints/deployments", "onlineEndpoints", "onlineEndpoints/deployments")
@@ -373,6 +377,14 @@ ROWS = [
         rule=r"^[A-Za-z0-9][A-Za-z0-9-]{1,61}[A-Za-z0-9]$",
     ),
     Type(
+        "Microsoft.Databricks/accessConnectors",
+        at_once(201),
+        at_once(200),
+        GONE,
+        rule=r"^[-\w]{3,64}$",
+        seconds=(5, 2, 5),
+    ),
+    Type(
         "Microsoft.Databricks/workspaces",
         Shape(201, operation=True, state="Accepted"),
         UPDATED,
@@ -381,7 +393,50 @@ ROWS = [
         checks=False,
         seconds=(150, 30, 300),
     ),
+    Type(
+        "Microsoft.BatchAI/workspaces",
+        at_once(200),
+        at_once(200),
+        BATCH_AI_DELETE,
+        rule=r"^[-\w]{1,64}$",
+        seconds=(1, 1, 20),
+    ),
+    *(
+        Type(
+            f"Microsoft.BatchAI/workspaces/{name}",
+            put,
+            put,
+            BATCH_AI_DELETE,
+            rule=r"^[-\w]{1,64}$",
+            located=False,
+            fixed=fixed,
+            seconds=(seconds, 1, 10),
+        )
+        for name, put, fixed, seconds in (
+            ("fileServers", BATCH_AI_PUT, ("vmSize", "dataDisks"), 200),
+            ("clusters", BATCH_AI_PUT, ("vmSize", "vmPriority", "nodeSetup"), 4),
+            ("experiments", at_once(200), (), 1),
+            ("experiments/jobs", BATCH_AI_PUT, ("cluster", "jobPreparation"), 1),
+        )
+    ),
     Type("Microsoft.Web/serverfarms", at_once(200), at_once(200), GONE, rule=r"^[-\w]{1,60}$"),
+    Type(
+        "Microsoft.Web/sites",
+        at_once(200, state=None),
+        at_once(200, state=None),
+        GONE,
+        unique=True,
+        rule=r"^[A-Za-z0-9][A-Za-z0-9-]{0,58}[A-Za-z0-9]$",
+    ),
+    Type(
+        "Microsoft.Web/sites/config",
+        PLAIN,
+        PLAIN,
+        GONE,
+        located=False,
+        actions={"list": Action(PLAIN, answer="site_settings")},
+    ),
+    Type("Microsoft.Web/sites/basicPublishingCredentialsPolicies", PLAIN, PLAIN, GONE, located=False),
 ]
 
 TYPES = {row.name.lower(): row for row in ROWS}
@@ -397,6 +452,7 @@ POLLS = {
     ),
     "microsoft.storage": Poll("asyncoperations", "asyncoperations", monitor=True, again="going", retry_after=17),
     "microsoft.machinelearningservices": Poll("workspaceOperationsStatus", "workspaceOperationsResults"),
+    "microsoft.batchai": Poll("operationresults", "operationstatuses", fields=STARTED),
     "microsoft.databricks": Poll("operationStatuses", "operationStatuses", status=202, going="Accepted", again="going"),
 }
 

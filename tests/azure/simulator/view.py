@@ -5,16 +5,19 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from . import filled
+from . import filled, web
 from .catalog import made_up
 from .defaults import DEFAULTS
+from .jobs import JOBS, Jobs
 from .state import Resource, Store
 
 Body = dict[str, Any]
 FLAT = {"microsoft.containerservice/managedclusters/agentpools"}  # listed in their parent without "properties"
 UNTYPED = {"microsoft.containerservice/managedclusters/maintenanceconfigurations"}
 ACCOUNTS = "microsoft.storage/storageaccounts"
+DATABRICKS = "microsoft.databricks/workspaces"
 TRIGGERS = "microsoft.datafactory/factories/triggers"
+BATCH_AI = "microsoft.batchai"  # its states are in small letters
 LOWER = ("microsoft.containerservice", "microsoft.managedidentity")  # these answer with /resourcegroups/ in ids
 SPELT = {"Microsoft.ContainerService/managedClusters": "Microsoft.ContainerService/ManagedClusters"}
 SECRETS = ("adminPassword", "customData")  # of an osProfile: taken, never shown
@@ -24,6 +27,10 @@ class View:
     def __init__(self, store: Store, tenant: str) -> None:
         self.store, self.tenant = store, tenant
         self.blobs = ""  # where blobs are really kept; empty: where Azure would keep them
+        self.databricks = ""  # where workspaces of Databricks answer; empty: where Azure has them
+        self.scm = ""  # where code is published to; empty: where Azure has it
+        self.ml = ""  # where Azure ML's own services and endpoints are; empty: where Azure has them
+        self.jobs: Jobs | None = None
 
     def of(self, resource: Resource, query: dict[str, str] | None = None) -> Body:
         kind = resource.row.name.lower()
@@ -40,17 +47,34 @@ class View:
         self._nested(body, resource)
         self._seen_from(body, resource)
         if resource.state is not None:
-            body["properties"]["provisioningState"] = resource.state
+            body["properties"]["provisioningState"] = told(resource.state, kind)
         if kind.startswith("microsoft.network"):
             body["etag"] = etag(resource)
         self._machine(body, resource, query or {})
-        if kind == ACCOUNTS and self.blobs:
-            body["properties"]["primaryEndpoints"]["blob"] = f"{self.blobs}/{resource.name}/"
+        self._elsewhere(body, resource, kind)
+        self._machine_learning(body, resource)
         if kind == TRIGGERS:
             body["properties"]["runtimeState"] = resource.power or "Stopped"
         if kind.startswith("microsoft.containerservice") and resource.power:
             body["properties"]["powerState"] = {"code": resource.power}
         return body
+
+    def _elsewhere(self, body: Body, resource: Resource, kind: str) -> None:
+        """Where a resource's own service answers."""
+        if kind == ACCOUNTS and self.blobs:
+            body["properties"]["primaryEndpoints"]["blob"] = f"{self.blobs}/{resource.name}/"
+        if kind == DATABRICKS and resource.stands and self.databricks:
+            body["properties"]["workspaceUrl"] = self.databricks
+        if resource.row.name == web.SITES:
+            web.shown(body, self.scm)
+
+    def _machine_learning(self, body: Body, resource: Resource) -> None:
+        if resource.row.name == JOBS and self.jobs is not None:
+            body["properties"] |= self.jobs.shown(resource, self.ml)
+            body["systemData"] = {"createdAt": self.jobs.created(resource), "createdByType": "User"}
+        if resource.row.name.endswith("Endpoints") and self.ml:
+            end = "jobs" if "batch" in resource.row.name else "score"
+            body["properties"]["scoringUri"] = f"{self.ml}/_inference/{resource.name}/{end}"
 
     def listed(self, resource: Resource) -> Body:
         """The few properties that a list of all resources shows."""
@@ -109,6 +133,10 @@ class View:
             own.pop("userData", None)
         if query.get("$expand", "").lower() == "instanceview":
             own["instanceView"] = instance_view(resource)
+
+
+def told(state: str, kind: str) -> str:
+    return state.lower() if kind.startswith(BATCH_AI) else state
 
 
 def instance_view(resource: Resource) -> Body:

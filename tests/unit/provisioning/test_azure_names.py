@@ -24,12 +24,16 @@ from customai.provisioning import (
     registry,
     security_group,
 )
-from customai.provisioning.api_versions import API_VERSIONS, type_of
+from customai.provisioning.api_versions import API_VERSIONS, BATCH_AI, type_of
 
 PLACE = azure_names.place(subscription=None, group="customai-digits", region="eastus", deployment="digits")
 DEPLOYMENTS = st.from_regex(r"[a-z][a-z0-9-]{0,30}[a-z0-9]", fullmatch=True)
 
 RIGHT_AND_WRONG = [  # of facts/names-and-errors.md
+    *(
+        (f"Microsoft.BatchAI/workspaces{each}", ["a", "a-b_1", "a" * 64], ["", "a" * 65, "a.b", "a b"])
+        for each in BATCH_AI
+    ),
     ("Microsoft.ContainerRegistry/registries", ["abcde", "A" * 50], ["abcd", "a" * 51, "a-bcd", "ab_cde", "äbcde"]),
     (aks.TYPE, ["a", "a-b", "a" * 63, "a_b"], ["", "a" * 64, "-a", "a-", "_a"]),
     (node_pool.TYPE, ["a", "pool1", "a" * 12], ["", "a" * 13, "1a", "Pool", "a-b"]),
@@ -60,6 +64,10 @@ RIGHT_AND_WRONG = [  # of facts/names-and-errors.md
         )
         for each in ("batchEndpoints", "batchEndpoints/deployments", "onlineEndpoints", "onlineEndpoints/deployments")
     ),
+    ("Microsoft.Databricks/accessConnectors", ["abc", "a_b-1", "a" * 64], ["ab", "a" * 65, "a.b"]),
+    ("Microsoft.Databricks/workspaces", ["abc", "a_b-1", "a" * 30], ["ab", "a" * 31, "a.b"]),
+    ("Microsoft.Web/serverfarms", ["a", "a-B1", "a" * 60], ["", "a" * 61, "a_b"]),
+    ("Microsoft.Web/sites", ["ab", "a-B1", "a" * 60], ["a", "a" * 61, "-ab", "ab-", "a_b"]),
     ("Microsoft.Storage/storageAccounts", ["abc", "0bc", "a" * 24], ["ab", "a" * 25, "aBc", "a-b"]),
     (
         "Microsoft.Storage/storageAccounts/blobServices/containers",
