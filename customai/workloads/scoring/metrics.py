@@ -58,7 +58,7 @@ class Metrics:
     """Counts of one process. folder: where those of the other replicas are, None: there are none."""
 
     def __init__(self, versions: Sequence[str], folder: Path | None = None) -> None:
-        keys = [_key("customai_requests_total", route=r, status=str(s or "other")) for r in ROUTES for s in STATUSES]
+        keys = [_key("customai_requests_total", route=r, status=str(s)) for r in ROUTES for s in STATUSES]
         places = {}
         for name, label, labels, bounds in (
             ("customai_request_seconds", "route", ROUTES, SECONDS),
