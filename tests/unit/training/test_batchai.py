@@ -101,7 +101,7 @@ def test_what_goes_along_trains_on_two_nodes(tmp_path):
     unpacked(job("1-2 batchai").inputs["code"], app)
     settings = job("1-2 batchai").inputs["toolkit"]["pyTorchSettings"]
     script = settings["pythonScriptFilePath"].replace(batchai_job.APP, str(app))
-    words = settings["commandLineArgs"].replace(batchai_job.APP, str(app)).replace("--epochs 60", "--epochs 2").split()
+    words = settings["commandLineArgs"].replace(batchai_job.APP, str(app)).replace("--epochs 60", "--epochs 12").split()
     told = {
         "PYTHONPATH": str(app),
         "AZ_BATCHAI_JOB_MASTER_NODE_IP": "127.0.0.1",
@@ -122,5 +122,5 @@ def test_what_goes_along_trains_on_two_nodes(tmp_path):
     ]
     logs = [node.communicate(timeout=280)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], "\n".join(logs)
-    assert read_json(run / "result.json")["accuracy"] > 0.2
+    assert read_json(run / "result.json")["accuracy"] > 0.5  # by chance: 0.1
     assert (run / "model.onnx").stat().st_size > 1000
