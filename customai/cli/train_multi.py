@@ -80,7 +80,7 @@ def run(
     (Ctrl-C); the same command watches it again.
     """
     if not rehearse_eviction:
-        journal = Journal.read(folder_of(options.source_of(spec).name))
+        journal = Journal.read(folder_of(planner.read(planner.locate(spec)).name))  # whoever goes on warns
         if target == "azure" or (journal is not None and journal.header.target == "azure"):
             _in_azure(spec, journal, output)
             return
