@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
-from customai.model import Json, Step, digest
+from customai.model import Json, Step
 from customai.paths import Files, azure_online, score_realtime
 from customai.paths.azure_ml_section import Online
 from customai.spec import key as spec_key
@@ -25,14 +25,7 @@ class Spec(score_realtime.Served):
 
 def azure_steps(spec: Spec, files: Files, surroundings: Json) -> tuple[Step, ...]:
     """An online endpoint that serves the same models in the same way."""
-    local = steps(spec, files)
-    return azure_online.steps(
-        spec.azure or Online(),
-        name=spec.name,
-        path=spec.path,
-        spec_digest=digest(asdict(spec)),
-        subscription=surroundings["subscription"],
-        files=files,
-        models=[step for step in local if step.kind == "model"],
-        served=next(step for step in local if step.kind == "endpoint"),
+    section = spec.azure or Online()
+    return score_realtime.composed(
+        azure_online.steps, section, spec, steps(spec, files), files=files, surroundings=surroundings
     )

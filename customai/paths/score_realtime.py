@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from customai.model import Json, Step, digest
 from customai.paths import Files, azure_scoring
@@ -213,9 +213,22 @@ def azure_problems(spec: Served) -> Iterable[tuple[str, str]]:
 
 def azure_steps(spec: Spec, files: Files, surroundings: Json) -> tuple[Step, ...]:
     """A cluster that serves the same models in the same way."""
-    local = steps(spec, files)
-    return azure_scoring.steps(
-        spec.azure or Scoring(),
+    section = spec.azure or Scoring()
+    return composed(azure_scoring.steps, section, spec, steps(spec, files), files=files, surroundings=surroundings)
+
+
+def composed(
+    compose: Callable[..., tuple[Step, ...]],
+    section: Any,
+    spec: Any,
+    local: Sequence[Step],
+    *,
+    files: Files,
+    surroundings: Json,
+) -> tuple[Step, ...]:
+    """What `compose` makes, in this `azure:` section, of the steps that serve on this machine."""
+    return compose(
+        section,
         name=spec.name,
         path=spec.path,
         spec_digest=digest(asdict(spec)),

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from customai.model import Json, Step, digest, dumps
+from customai.model import Json, Step, dumps
 from customai.paths import Files, azure_online
 from customai.paths import score_realtime as serving
 from customai.paths.azure_ml_section import Online
@@ -167,16 +167,9 @@ def azure_problems(spec: Spec) -> Iterable[tuple[str, str]]:
 
 def azure_steps(spec: Spec, files: Files, surroundings: Json) -> tuple[Step, ...]:
     """An online endpoint that serves the kept model in the same way: no Spark is paid for to answer."""
-    local = serving.steps(_served(spec), files)
-    return azure_online.steps(
-        spec.azure or Online(),
-        name=spec.name,
-        path=spec.path,
-        spec_digest=digest(asdict(spec)),
-        subscription=surroundings["subscription"],
-        files=files,
-        models=[step for step in local if step.kind == "model"],
-        served=next(step for step in local if step.kind == "endpoint"),
+    section = spec.azure or Online()
+    return serving.composed(
+        azure_online.steps, section, spec, serving.steps(_served(spec), files), files=files, surroundings=surroundings
     )
 
 
