@@ -58,13 +58,16 @@ def test_a_cluster_scores_it_and_an_executor_that_is_taken_away_changes_nothing(
     log = tmp_path / "cluster.log"
     assert not ENDED.findall(log.read_text())
 
-    words = ("--rehearse-eviction", "--notice", "5")
-    told = cli("score-batch", "run", folder, *words, timeout=PATIENCE).out
-    assert "Result: equal to that of an undisturbed run." in told
-    assert f"of {table.num_rows:,} rows" in told
-    lost = re.search(r"work lost +([\d,]+) rows, done again", told)
-    assert lost, told
-    assert 0 <= int(lost[1].replace(",", "")) <= 4 * EACH
+    for _ in range(3):  # the moment is left to chance: right at the run's end, the master hears of nothing
+        words = ("--rehearse-eviction", "--notice", "5")
+        told = cli("score-batch", "run", folder, *words, timeout=PATIENCE).out
+        assert "Result: equal to that of an undisturbed run." in told
+        assert f"of {table.num_rows:,} rows" in told
+        lost = re.search(r"work lost +([\d,]+) rows, done again", told)
+        assert lost, told
+        assert 0 <= int(lost[1].replace(",", "")) <= 4 * EACH
+        if ENDED.search(log.read_text()):
+            break
     assert len(ENDED.findall(log.read_text())) == 1, "one executor was ended, and none by itself"
     assert [each.name for each in (folder / "predictions").iterdir()] == ["run=deploy"]
     wait_for(lambda: not EXECUTORS.search(" ".join(processes(tmp_path).values())), 60)
